@@ -1,0 +1,82 @@
+#include "base/clock.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static int64_t now_ms(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t clock_mono_ms(void)
+{
+	return now_ms(CLOCK_MONOTONIC);
+}
+
+int64_t clock_wall_s(void)
+{
+	return (int64_t)time(NULL);
+}
+
+int64_t clock_wall_ms(void)
+{
+	return now_ms(CLOCK_REALTIME);
+}
+
+/* Names of our own: strftime's follow the locale, RFC 5322's do not. */
+void clock_rfc5322(int64_t wall_s, char out[static 40])
+{
+	static const char days[] = "SunMonTueWedThuFriSat";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	time_t t = (time_t)wall_s;
+	struct tm tm;
+
+	localtime_r(&t, &tm);
+	long off = tm.tm_gmtoff / 60;
+	char sign = off < 0 ? '-' : '+';
+	if (off < 0)
+		off = -off;
+	snprintf(out, 40, "%.3s, %d %.3s %04d %02d:%02d:%02d %c%02ld%02ld", days + 3 * tm.tm_wday, tm.tm_mday,
+	         months + 3 * tm.tm_mon, (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec, sign,
+	         off / 60 % 100, off % 60);
+}
+
+void clock_iso8601(int64_t wall_s, char out[static 24])
+{
+	time_t t = (time_t)wall_s;
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	strftime(out, 24, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static char boot_id[40] = "unknown";
+
+static void read_boot_id(void)
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	ssize_t n = read(fd, boot_id, 36);
+	if (n == 36)
+		boot_id[36] = '\0';
+	else
+		strcpy(boot_id, "unknown");
+	close(fd);
+}
+
+const char *clock_boot_id(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, read_boot_id);
+	return boot_id;
+}

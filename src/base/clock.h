@@ -1,0 +1,19 @@
+/* Two clocks: the wall's for people and headers, the monotonic one for every wait and deadline. */
+#ifndef OFM_BASE_CLOCK_H
+#define OFM_BASE_CLOCK_H
+
+#include "base/buf.h"
+
+#include <stdint.h>
+
+int64_t clock_mono_ms(void); /* milliseconds since some fixed moment of this boot */
+int64_t clock_wall_s(void);  /* seconds since 1970, UTC */
+int64_t clock_wall_ms(void);
+/* RFC 5322 date-time in local time: "Tue, 24 Nov 2026 03:50:40 +0000". */
+void clock_rfc5322(int64_t wall_s, char out[static 40]);
+/* "2026-11-24T03:50:40Z" */
+void clock_iso8601(int64_t wall_s, char out[static 24]);
+/* This boot's id from the kernel (36 characters), or "unknown" where there is none. */
+const char *clock_boot_id(void);
+
+#endif

@@ -1,0 +1,202 @@
+#include "base/log.h"
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { VALUE_MAX = 200, LINE_MAX_BYTES = 2000, SECRET_MIN = 4 };
+
+/* The log is the one thing that every thread and room shares, so it is the one set of file-level variables. */
+static struct {
+	pthread_mutex_t lock;
+	enum log_level level;
+	bool to_stderr;
+	int fd;
+	char *path;
+	size_t limit; /* bytes of one of the two files */
+	size_t size;
+	char **secrets;
+	size_t nsecrets;
+} the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFO, .to_stderr = true, .fd = -1};
+
+static int open_file(const char *path, size_t *size, struct err *e)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	struct stat st;
+
+	if (fd < 0)
+		return err_errno(e, "log file %s", path);
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return err_set(e, 0, "log file %s: not a regular file", path);
+	}
+	*size = (size_t)st.st_size;
+	return fd;
+}
+
+int log_open(const char *path, unsigned size_kib, enum log_level level, struct err *e)
+{
+	size_t size = 0;
+	int fd = -1;
+
+	if (size_kib > 0 && (fd = open_file(path, &size, e)) < 0)
+		return -1;
+	pthread_mutex_lock(&the_log.lock);
+	if (the_log.fd >= 0)
+		close(the_log.fd);
+	free(the_log.path);
+	the_log.fd = fd;
+	the_log.path = xstrdup(path);
+	the_log.limit = (size_t)size_kib * 1024 / 2;
+	the_log.size = size;
+	the_log.level = level;
+	the_log.to_stderr = false;
+	pthread_mutex_unlock(&the_log.lock);
+	return 0;
+}
+
+void log_close(void)
+{
+	pthread_mutex_lock(&the_log.lock);
+	if (the_log.fd >= 0)
+		close(the_log.fd);
+	the_log.fd = -1;
+	free(the_log.path);
+	the_log.path = NULL;
+	the_log.to_stderr = true;
+	pthread_mutex_unlock(&the_log.lock);
+	log_secrets_forget();
+}
+
+bool log_wants(enum log_level level)
+{
+	return level <= the_log.level && (the_log.fd >= 0 || the_log.to_stderr);
+}
+
+void log_secret(const char *secret)
+{
+	if (secret == NULL || strlen(secret) < SECRET_MIN)
+		return;
+	pthread_mutex_lock(&the_log.lock);
+	the_log.secrets = xreallocarray(the_log.secrets, the_log.nsecrets + 1, sizeof *the_log.secrets);
+	the_log.secrets[the_log.nsecrets++] = xstrdup(secret);
+	pthread_mutex_unlock(&the_log.lock);
+}
+
+void log_secrets_forget(void)
+{
+	pthread_mutex_lock(&the_log.lock);
+	for (size_t i = 0; i < the_log.nsecrets; i++)
+		free(the_log.secrets[i]);
+	free(the_log.secrets);
+	the_log.secrets = NULL;
+	the_log.nsecrets = 0;
+	pthread_mutex_unlock(&the_log.lock);
+}
+
+/* Length of the secret that begins at s.p[at], or 0. */
+static size_t secret_at(struct slice s, size_t at)
+{
+	for (size_t i = 0; i < the_log.nsecrets; i++) {
+		size_t n = strlen(the_log.secrets[i]);
+		if (n <= s.n - at && memcmp(s.p + at, the_log.secrets[i], n) == 0)
+			return n;
+	}
+	return 0;
+}
+
+static void add_masked(struct buf *line, struct slice s)
+{
+	size_t from = 0;
+
+	for (size_t at = 0; at < s.n; at++) {
+		size_t n = the_log.nsecrets > 0 ? secret_at(s, at) : 0;
+		if (n == 0)
+			continue;
+		text_escape(line, slice_sub(s, from, at - from), VALUE_MAX);
+		buf_add_str(line, "***");
+		at += n - 1;
+		from = at + 1;
+	}
+	text_escape(line, slice_sub(s, from, s.n - from), VALUE_MAX);
+}
+
+static bool needs_quotes(struct slice s)
+{
+	if (s.n == 0)
+		return true;
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c >= 0x7f)
+			return true;
+	}
+	return false;
+}
+
+static void add_value(struct buf *line, const struct kv *kv)
+{
+	if (kv->is_int) {
+		buf_printf(line, "%lld", (long long)kv->i);
+		return;
+	}
+	bool quote = needs_quotes(kv->s);
+	if (quote)
+		buf_add_char(line, '"');
+	add_masked(line, kv->s);
+	if (quote)
+		buf_add_char(line, '"');
+}
+
+static void turn_over(void)
+{
+	struct err e;
+	char *old = xasprintf("%s.1", the_log.path);
+
+	close(the_log.fd);
+	if (rename(the_log.path, old) != 0)
+		unlink(the_log.path);
+	free(old);
+	the_log.fd = open_file(the_log.path, &the_log.size, &e);
+}
+
+static void put(struct slice line)
+{
+	if (the_log.to_stderr) {
+		if (write(STDERR_FILENO, line.p, line.n) < 0)
+			return;
+		return;
+	}
+	if (the_log.fd >= 0 && the_log.size + line.n > the_log.limit)
+		turn_over();
+	if (the_log.fd >= 0 && write(the_log.fd, line.p, line.n) == (ssize_t)line.n)
+		the_log.size += line.n;
+}
+
+void log_event(enum log_level level, const char *event, const struct kv *kv)
+{
+	static const char *const names[] = {"error", "warning", "info", "debug"};
+	struct buf line;
+	char when[24];
+
+	buf_init(&line, LINE_MAX_BYTES * 2);
+	clock_iso8601(clock_wall_s(), when);
+	pthread_mutex_lock(&the_log.lock);
+	buf_printf(&line, "%s %s %s", when, names[level], event);
+	for (; kv->key != NULL && line.n < LINE_MAX_BYTES; kv++) {
+		buf_printf(&line, " %s=", kv->key);
+		add_value(&line, kv);
+	}
+	buf_add_char(&line, '\n');
+	put(buf_slice(&line));
+	pthread_mutex_unlock(&the_log.lock);
+	buf_free(&line);
+}

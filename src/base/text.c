@@ -1,0 +1,89 @@
+#include "base/text.h"
+
+size_t utf8_next(struct slice s, size_t at, uint32_t *cp)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	unsigned char c = (unsigned char)s.p[at];
+	size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+
+	if (n == 0 || n > s.n - at)
+		return 0;
+	uint32_t v = n == 1 ? c : c & (0xffU >> (n + 1));
+	for (size_t i = 1; i < n; i++) {
+		unsigned char x = (unsigned char)s.p[at + i];
+		if ((x & 0xc0) != 0x80)
+			return 0;
+		v = v << 6 | (x & 0x3f);
+	}
+	if (v < least[n] || v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
+		return 0;
+	*cp = v;
+	return n;
+}
+
+bool utf8_valid(struct slice s)
+{
+	uint32_t cp;
+
+	for (size_t at = 0; at < s.n;) {
+		size_t n = utf8_next(s, at, &cp);
+		if (n == 0)
+			return false;
+		at += n;
+	}
+	return true;
+}
+
+/* C1 controls, zero-width and bidirectional marks, line and paragraph separators, the byte order mark. */
+static bool unsafe(uint32_t cp)
+{
+	return (cp >= 0x80 && cp < 0xa0) || (cp >= 0x200b && cp <= 0x200f) || (cp >= 0x2028 && cp <= 0x202e) ||
+	       (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff || cp == 0x61c;
+}
+
+static void escape_ascii(struct buf *out, unsigned char c)
+{
+	switch (c) {
+	case '\n':
+		buf_add_str(out, "\\n");
+		break;
+	case '\r':
+		buf_add_str(out, "\\r");
+		break;
+	case '\t':
+		buf_add_str(out, "\\t");
+		break;
+	case '"':
+	case '\\':
+		buf_printf(out, "\\%c", c);
+		break;
+	default:
+		if (c < ' ' || c == 0x7f)
+			buf_printf(out, "\\x%02x", c);
+		else
+			buf_add_char(out, (char)c);
+	}
+}
+
+void text_escape(struct buf *out, struct slice s, size_t max)
+{
+	size_t start = out->n;
+
+	for (size_t at = 0; at < s.n;) {
+		uint32_t cp = 0;
+		size_t n = utf8_next(s, at, &cp);
+		if (out->n - start + 12 > max) {
+			buf_add_str(out, "…");
+			return;
+		}
+		if (n == 0)
+			buf_printf(out, "\\x%02x", (unsigned char)s.p[at]);
+		else if (n == 1)
+			escape_ascii(out, (unsigned char)s.p[at]);
+		else if (unsafe(cp))
+			buf_printf(out, "\\u{%x}", cp);
+		else
+			buf_add(out, s.p + at, n);
+		at += n != 0 ? n : 1;
+	}
+}

@@ -1,0 +1,17 @@
+/* UTF-8 and showing foreign bytes to people. */
+#ifndef OFM_BASE_TEXT_H
+#define OFM_BASE_TEXT_H
+
+#include "base/buf.h"
+
+#include <stdint.h>
+
+/* Decodes one character at s.p[at]; returns its length 1..4 and sets *cp, or 0 where the bytes are no UTF-8
+ * (overlong forms, surrogates and values over U+10FFFF included). */
+size_t utf8_next(struct slice s, size_t at, uint32_t *cp);
+bool utf8_valid(struct slice s);
+/* Appends s as one harmless line of at most max bytes: controls, quotes, backslashes, bidirectional marks and
+ * bytes that are no UTF-8 become \n, \", \\, \xHH or \u{HEX}; what is cut ends in "…". */
+void text_escape(struct buf *out, struct slice s, size_t max);
+
+#endif

@@ -1,0 +1,43 @@
+/* Addresses: of the envelope (RFC 5321 4.1.2) and in header fields (RFC 5322 3.4). Pure. */
+#ifndef OFM_MAIL_ADDRESS_H
+#define OFM_MAIL_ADDRESS_H
+
+#include "base/buf.h"
+#include "base/strlist.h"
+
+/* An envelope path taken apart. local is unquoted ("a b"@x and a\ b alike), domain "" where there was none. */
+struct address {
+	char *local;
+	char *domain; /* without the brackets' meaning touched: "[127.0.0.1]" stays */
+};
+
+enum { ADDRESS_MAX = 320 }; /* 64 + "@" + 255 */
+
+/* "<a@b>" or "a@b" or "<>" (both parts "") or "<@route:a@b>" (the route is dropped); `rest` is what stands behind
+ * the path (parameters), without leading spaces. false for control characters, NUL, bytes >= 0x80, over-long or
+ * malformed paths. The caller frees with address_free. */
+bool address_parse_path(struct slice text, struct address *out, struct slice *rest);
+/* A bare address as people write it in the ini file: "anna@firm.example" or "anna". Nothing behind it. */
+bool address_parse(struct slice text, struct address *out);
+void address_free(struct address *a);
+/* "local@domain", local quoted where it must be; "" for the null sender; "local" without a domain. Caller frees. */
+char *address_format(const struct address *a);
+
+/* One address in a header field. */
+struct mailbox {
+	struct address address;
+	size_t start, end;  /* byte offsets of the addr-spec itself within the field's value: what rewriting replaces */
+	size_t angle_start; /* offset of '<' or SIZE_MAX */
+};
+
+struct mailbox_list {
+	struct mailbox *v;
+	size_t n;
+};
+
+/* Reads an address-list: groups, comments, quoted strings, folds, obsolete routes, missing commas and broken parts
+ * (skipped up to the next comma). Linear in value's length; at most 100,000 addresses are kept. */
+void mailbox_list_parse(struct slice value, struct mailbox_list *out);
+void mailbox_list_free(struct mailbox_list *l);
+
+#endif

@@ -1,0 +1,35 @@
+/* The header section of a message (RFC 5322 2.2), as it lies in memory. Pure. */
+#ifndef OFM_MAIL_HEADER_H
+#define OFM_MAIL_HEADER_H
+
+#include "base/buf.h"
+
+/* One field as it stands; slices point into the scanned bytes. */
+struct header_field {
+	struct slice name;  /* without the colon and spaces before it; "" for a line that is no field */
+	struct slice value; /* raw: from behind the colon to before the final line end, folds included */
+	size_t start, end;  /* byte offsets of the whole field, its final line end included */
+};
+
+struct header {
+	struct slice bytes; /* what was scanned: the header section alone */
+	struct header_field *v;
+	size_t n;
+	size_t end;  /* offset behind the header section: of the empty line, or of all bytes */
+	size_t body; /* offset of the first byte behind the empty line, or of all bytes where there is none */
+};
+
+/* Scans bytes (a message, or its beginning); lines end in LF or CRLF. Linear time; any bytes. The bytes stay the
+ * caller's and must outlive h. Free with header_free. */
+void header_scan(struct header *h, struct slice bytes);
+void header_free(struct header *h);
+/* First field of that name without case, at or behind index `from`; NULL where there is none. */
+const struct header_field *header_find(const struct header *h, const char *name, size_t from);
+size_t header_count(const struct header *h, const char *name);
+
+/* Appends value unfolded (CRLF before white space removed), RFC 2047 words decoded, RFC 2231 parameters decoded,
+ * raw 8-bit as UTF-8 by the fallback list (utf-8, koi8-r, windows-1251): always valid UTF-8. Broken words stay as they
+ * are. Linear time; stops silently at out's maximum. */
+void header_decode(struct buf *out, struct slice value);
+
+#endif

@@ -1,0 +1,26 @@
+/* The event loop: one thread runs all sessions; other threads hand results to it. */
+#ifndef OFM_NET_LOOP_H
+#define OFM_NET_LOOP_H
+
+#include <event2/event.h>
+#include <stdint.h>
+
+struct loop;
+
+struct loop *loop_new(void); /* NULL where libevent fails */
+void loop_free(struct loop **l);
+struct event_base *loop_base(struct loop *l);
+/* Runs until loop_stop. */
+void loop_run(struct loop *l);
+void loop_stop(struct loop *l);
+/* Any thread: fn(arg) runs on the loop's thread, soon, in order of posting. Never blocks. */
+void loop_post(struct loop *l, void (*fn)(void *arg), void *arg);
+
+/* A one-shot timer on the loop's thread. Takes nothing; the owner frees it. */
+struct loop_timer;
+struct loop_timer *loop_timer_new(struct loop *l, void (*fn)(void *arg), void *arg);
+void loop_timer_set(struct loop_timer *t, int64_t ms); /* from now; replaces an earlier setting */
+void loop_timer_cancel(struct loop_timer *t);
+void loop_timer_free(struct loop_timer **t);
+
+#endif

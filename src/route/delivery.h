@@ -1,0 +1,87 @@
+/* Where mail becomes safe: gather, commit, answer. Both inbound roads and all mail of our own end here; a commit's
+ * completion is the only licence to say 250 to an SMTP client or DELE to a POP3 server.
+ *
+ * Loop thread only, but for what is said otherwise. */
+#ifndef OFM_ROUTE_DELIVERY_H
+#define OFM_ROUTE_DELIVERY_H
+
+#include "base/buf.h"
+#include "config/config.h"
+#include "disk/database.h"
+#include "disk/workers.h"
+#include "queue/outqueue.h"
+#include "store/maildir.h"
+
+struct delivery;
+
+/* ---- 1. gather: the raw bytes of one message as they come ---- */
+
+struct gather;
+enum { GATHER_MEMORY = 64 * 1024, GATHER_HEADER_MAX = 4 * 1024 * 1024 };
+
+struct gather *gather_new(struct delivery *d);
+/* Appends; past 64 KiB bytes go to a spill file. After a failure (no space) further bytes are dropped and
+ * gather_failed is true, so that a protocol can read to the end and then say 452. */
+void gather_add(struct gather *g, struct slice bytes);
+bool gather_failed(const struct gather *g);
+uint64_t gather_size(const struct gather *g);
+/* The first bytes: always the whole header section up to 4 MiB, even of a spilled message. */
+struct slice gather_head(const struct gather *g);
+bool gather_eight_bit(const struct gather *g); /* any byte >= 0x80 */
+void gather_free(struct gather **g);
+
+/* ---- 2. commit: one acceptance is all that one message causes ---- */
+
+struct acceptance;
+
+/* lane: DB_LANE_*; an account's is DB_LANE_ACCOUNT + its index. */
+struct acceptance *acceptance_new(struct delivery *d, unsigned lane);
+void acceptance_free(struct acceptance **a); /* of one that was not committed */
+/* A message of bytes prefix + source[skip..]. prefix is copied; source may be NULL (then prefix is the message) and
+ * is otherwise shared: the gather stays the caller's and must live until done. normalize: bare CR and bare LF in
+ * the source part become CRLF (what goes outside). Returns its index for the two calls below. Every message must get at
+ * least one destination. */
+size_t acceptance_message(struct acceptance *a, struct slice prefix, struct gather *source, uint64_t skip,
+                          bool normalize);
+/* Destinations: a mailbox (each user once a message; the daemon never), or the outqueue (copied; its id becomes the
+ * message's name). */
+void acceptance_to_mailbox(struct acceptance *a, size_t message, const char *user);
+void acceptance_to_outqueue(struct acceptance *a, size_t message, const struct outqueue_entry *en);
+/* Anything else that has to commit with it (ledger rows, recipient states, facts): called in order inside the
+ * transaction, maybe more than once. undo as in db_job, may be NULL. free(arg) by free_arg when all is over. */
+void acceptance_extra(struct acceptance *a, int (*apply)(struct db_conn *, void *, struct err *),
+                      int (*undo)(struct db_conn *, void *, struct err *), void *arg, void (*free_arg)(void *));
+
+enum acceptance_result {
+	ACCEPTED,        /* durable: say 250 / DELE */
+	ACCEPT_NO_SPACE, /* nothing of it exists: 452 4.3.1 */
+	ACCEPT_UNKNOWN   /* may exist: close without a reply */
+};
+
+/* Takes the acceptance. done exactly once, from the loop (never from inside this call). May wait for memory. */
+void acceptance_commit(struct acceptance **a, void (*done)(void *arg, enum acceptance_result r), void *arg);
+
+/* ---- the rest of the program's view ---- */
+
+/* Calls done when every message committed before now for this user stands in new/ (a POP3 log-in waits for it). */
+void delivery_settled(struct delivery *d, const char *user, void (*done)(void *arg), void *arg);
+/* Told for each outqueue message when its files stand in outqueue/. */
+void delivery_on_queued(struct delivery *d, void (*fn)(void *arg, const char *id), void *arg);
+/* QUIT: commits tombstones for these base names, unlinks them, then done(ok). Names are copied. */
+void delivery_delete(struct delivery *d, const char *user, const struct strlist *names,
+                     void (*done)(void *arg, bool ok), void *arg);
+/* Asks before bytes are read: whether disk and memory have room at all (free bytes and inodes). */
+bool delivery_has_room(const struct delivery *d, uint64_t bytes);
+
+struct delivery *delivery_new(struct loop *l, struct workers *w, struct database *db, struct maildir *m,
+                              const struct config *c, struct err *e);
+/* Recovery, before anything listens and before database_start: blocks. */
+int delivery_recover(struct delivery *d, struct err *e);
+void delivery_start(struct delivery *d);
+/* Waits until nothing is under way (bounded by ms), then done. */
+void delivery_stop(struct delivery *d, int64_t ms, void (*done)(void *arg), void *arg);
+void delivery_free(struct delivery **d);
+
+extern const char delivery_schema[];
+
+#endif

@@ -1,0 +1,19 @@
+/* Mail that the gateway itself writes: reports to postmaster. Never copied to boss, never forwarded in a loop. */
+#ifndef OFM_ROUTE_REPORT_H
+#define OFM_ROUTE_REPORT_H
+
+#include "route/delivery.h"
+
+/* Renders a message of ours to a local user: From: Mail gateway <postmaster@domain>, Date, Message-ID,
+ * Auto-Submitted: auto-generated, Content-Type text/plain; charset=utf-8. Returns it; the caller frees with
+ * buf_free. body: lines ending in LF. */
+void report_format(struct buf *out, const struct config *c, const char *to_user, const char *subject, const char *body);
+/* Appends such a message for postmaster to an acceptance, so that it commits with what it reports. */
+void report_add(struct acceptance *a, const struct config *c, const char *subject, const char *body);
+/* The same by itself. Fire and forget; failures are logged. once_key not NULL: only if that fact (store/ledger.h) is
+ * not yet set, and sets it in the same commit; report_forget clears it. */
+void report_postmaster(struct delivery *d, const struct config *c, const char *once_key, const char *subject,
+                       const char *body);
+void report_forget(struct database *db, const char *once_key);
+
+#endif

@@ -1,0 +1,59 @@
+/* Maildirs: mailboxes/NAME/{tmp,new,cur}. Names and scanning; placing is the settler's, deleting by tombstones.
+ *
+ * A file of ours is named SECONDS.20HEX,S=SIZE and holds exactly SIZE octets as they go over the wire. Any other
+ * name is somebody else's file: its wire size has to be counted (bare LF is sent as CRLF). */
+#ifndef OFM_STORE_MAILDIR_H
+#define OFM_STORE_MAILDIR_H
+
+#include "base/err.h"
+#include "base/slice.h"
+#include "disk/database.h"
+
+#include <stdint.h>
+
+enum { MAILDIR_NAME_MAX = 255, MAILDIR_UIDL_MAX = 70 };
+
+struct maildir; /* the root: mailboxes/ with its descriptor, opened once and kept */
+
+struct maildir *maildir_open(const char *mailboxes, struct err *e);
+void maildir_free(struct maildir **m);
+int maildir_root_fd(const struct maildir *m);
+/* Makes NAME/{tmp,new,cur} where missing (mode 0700, directory entries flushed); refuses symlinks. */
+int maildir_create(struct maildir *m, const char *user, struct err *e);
+/* A descriptor of mailboxes/NAME/new or /cur, opened with O_NOFOLLOW at each step; the caller closes it. -1 with e. */
+int maildir_open_dir(struct maildir *m, const char *user, const char *sub, struct err *e);
+/* Whether a name with this base (up to ':') stands in new/ or cur/. 1, 0, or -1 with e. */
+int maildir_has(struct maildir *m, const char *user, const char *base, struct err *e);
+
+/* One message of a mailbox as a POP3 session sees it. */
+struct maildir_entry {
+	char *name;    /* as in the folder */
+	uint64_t size; /* octets on the wire */
+	bool in_cur;
+	bool ours; /* bytes are sent as they are; else bare LF becomes CRLF */
+};
+
+struct maildir_list {
+	struct maildir_entry *v; /* oldest first: by arrival seconds in the name, then by name */
+	size_t n;
+	uint64_t total;
+};
+
+/* Scans new/ and cur/ (no subfolder, no symlink, no dot file), without opening files of ours. For a worker: blocks. */
+int maildir_scan(struct maildir *m, const char *user, struct maildir_list *out, struct err *e);
+void maildir_list_free(struct maildir_list *l);
+/* The unique id: the name up to ',' or ':' where that is 1..70 printable characters, else 40 hex digits of its
+ * SHA-256. Never changes when flags or folders do. */
+void maildir_uidl(const char *name, char out[static MAILDIR_UIDL_MAX + 1]);
+/* An open descriptor of the message, O_NOFOLLOW, regular files only; follows a rename between new/ and cur/ or of
+ * flags. -1 with e (code ENOENT: gone). */
+int maildir_open_message(struct maildir *m, const char *user, const struct maildir_entry *en, struct err *e);
+/* Unlinks it wherever it stands; 0 where it is already gone. */
+int maildir_unlink(struct maildir *m, const char *user, const char *base, struct err *e);
+
+/* Tombstones: deletions that QUIT has confirmed. Table tombstone(mailbox, name). */
+extern const char tombstone_schema[];
+int tombstone_add(struct db_conn *c, const char *mailbox, const char *base, struct err *e);
+int tombstone_has(struct db_conn *c, const char *mailbox, const char *base, struct err *e); /* 1, 0, -1 */
+
+#endif
