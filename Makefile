@@ -53,6 +53,10 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 unit: $(UNIT_BIN)
 	@set -e; for t in $(UNIT_BIN); do $$t; done
 
+# What must hold before a change joins main: everything compiles without a warning, unit tests pass.
+.PHONY: landcheck
+landcheck: $(LIB) $(if $(wildcard src/main.c),ofmsrv) $(if $(wildcard gui-less/main.c),ofmctl) unit
+
 clean:
 	rm -rf $(BUILD) build-* ofmsrv ofmctl
 
