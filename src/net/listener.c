@@ -1,0 +1,187 @@
+#include "net/listener.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BACKLOG = 1024, PAUSE_MS = 100, ACCEPT_AT_ONCE = 64 };
+
+struct socket_slot {
+	struct listener *owner;
+	struct event *ev;
+	int fd;
+};
+
+struct listener {
+	struct loop *loop;
+	listener_accepted *fn;
+	void *arg;
+	struct loop_timer *resume;
+	bool paused;
+	size_t n;
+	struct socket_slot slots[];
+};
+
+static uint16_t port_of(const struct sockaddr_storage *ss)
+{
+	if (ss->ss_family == AF_INET)
+		return ntohs(((const struct sockaddr_in *)ss)->sin_port);
+	return ntohs(((const struct sockaddr_in6 *)ss)->sin6_port);
+}
+
+static void watch(struct listener *l, bool on)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (on)
+			event_add(l->slots[i].ev, NULL);
+		else
+			event_del(l->slots[i].ev);
+	}
+}
+
+static void on_resume(void *arg)
+{
+	struct listener *l = arg;
+
+	if (!l->paused)
+		watch(l, true);
+}
+
+/* No descriptors: the connection stays in the backlog until some are free again. */
+static void out_of_descriptors(struct listener *l)
+{
+	log_warning("net.accept", kv_s("error", strerror(errno)));
+	watch(l, false);
+	loop_timer_set(l->resume, PAUSE_MS);
+}
+
+static void on_accept(evutil_socket_t lfd, short what, void *arg)
+{
+	struct socket_slot *slot = arg;
+	struct listener *l = slot->owner;
+
+	(void)what;
+	for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
+		struct sockaddr_storage ss;
+		socklen_t len = sizeof ss;
+		struct ip_addr peer;
+		int fd = accept4(lfd, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+				out_of_descriptors(l);
+			return;
+		}
+		if (!ip_addr_from_sockaddr((struct sockaddr *)&ss, &peer)) {
+			close(fd);
+			continue;
+		}
+		const int one = 1;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		l->fn(l->arg, fd, &peer, port_of(&ss));
+	}
+}
+
+static bool make_sockaddr(const char *text, uint16_t port, struct sockaddr_storage *ss, socklen_t *len)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ss;
+
+	memset(ss, 0, sizeof *ss);
+	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		*len = sizeof *v4;
+		return true;
+	}
+	if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(port);
+		*len = sizeof *v6;
+		return true;
+	}
+	return false;
+}
+
+static int bind_one(const char *text, uint16_t port, struct err *e)
+{
+	struct sockaddr_storage ss;
+	socklen_t len;
+	const int one = 1;
+
+	if (!make_sockaddr(text, port, &ss, &len))
+		return err_set(e, 0, "bind %s: not a numeric address", text);
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_errno(e, "listen on %s port %u", text, port);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (ss.ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+	if (bind(fd, (struct sockaddr *)&ss, len) != 0 || listen(fd, BACKLOG) != 0) {
+		err_errno(e, "listen on %s port %u", text, port);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static bool no_ipv6_here(const char *text, int code)
+{
+	return strchr(text, ':') != NULL && (code == EAFNOSUPPORT || code == EADDRNOTAVAIL);
+}
+
+struct listener *listener_new(struct loop *loop, const struct strlist *bind_to, uint16_t port, listener_accepted *fn,
+                              void *arg, struct err *e)
+{
+	struct listener *l = xcalloc(1, sizeof *l + bind_to->n * sizeof l->slots[0]);
+
+	*l = (struct listener){.loop = loop, .fn = fn, .arg = arg};
+	l->resume = loop_timer_new(loop, on_resume, l);
+	for (size_t i = 0; i < bind_to->n; i++) {
+		struct err why = {0, ""};
+		int fd = bind_one(bind_to->v[i], port, &why);
+		if (fd < 0 && no_ipv6_here(bind_to->v[i], why.code)) {
+			log_warning("net.no_ipv6", kv_s("error", why.text));
+			continue;
+		}
+		if (fd < 0) {
+			if (e != NULL)
+				*e = why;
+			listener_free(&l);
+			return NULL;
+		}
+		struct socket_slot *slot = &l->slots[l->n++];
+		*slot = (struct socket_slot){l, NULL, fd};
+		slot->ev = event_new(loop_base(loop), fd, EV_READ | EV_PERSIST, on_accept, slot);
+		event_add(slot->ev, NULL);
+	}
+	return l;
+}
+
+void listener_free(struct listener **lp)
+{
+	struct listener *l = *lp;
+
+	if (l == NULL)
+		return;
+	*lp = NULL;
+	for (size_t i = 0; i < l->n; i++) {
+		event_free(l->slots[i].ev);
+		close(l->slots[i].fd);
+	}
+	loop_timer_free(&l->resume);
+	free(l);
+}
+
+void listener_pause(struct listener *l, bool paused)
+{
+	l->paused = paused;
+	watch(l, !paused);
+}

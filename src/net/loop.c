@@ -1,0 +1,174 @@
+#include "net/loop.h"
+
+#include "base/alloc.h"
+
+#include <errno.h>
+#include <event2/thread.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct post {
+	struct post *next;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+struct loop {
+	struct event_base *base;
+	struct event *wake;
+	int wake_fd;
+	pthread_mutex_t lock;
+	struct post *first, **last;
+};
+
+struct loop_timer {
+	struct event *ev;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static struct post *take_posts(struct loop *l)
+{
+	pthread_mutex_lock(&l->lock);
+	struct post *all = l->first;
+	l->first = NULL;
+	l->last = &l->first;
+	pthread_mutex_unlock(&l->lock);
+	return all;
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *l = arg;
+	uint64_t count;
+
+	(void)what;
+	if (read(fd, &count, sizeof count) < 0 && errno != EAGAIN)
+		return;
+	for (struct post *p = take_posts(l), *next; p != NULL; p = next) {
+		next = p->next;
+		p->fn(p->arg);
+		free(p);
+	}
+}
+
+struct loop *loop_new(void)
+{
+	struct loop *l = xcalloc(1, sizeof *l);
+
+	evthread_use_pthreads();
+	pthread_mutex_init(&l->lock, NULL);
+	l->last = &l->first;
+	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	l->base = event_base_new();
+	if (l->wake_fd < 0 || l->base == NULL)
+		goto fail;
+	l->wake = event_new(l->base, l->wake_fd, EV_READ | EV_PERSIST, on_wake, l);
+	if (l->wake == NULL || event_add(l->wake, NULL) != 0)
+		goto fail;
+	return l;
+fail:
+	loop_free(&l);
+	return NULL;
+}
+
+void loop_free(struct loop **lp)
+{
+	struct loop *l = *lp;
+
+	if (l == NULL)
+		return;
+	*lp = NULL;
+	/* What was posted and not yet run still owns things: let it run. */
+	for (struct post *p; (p = take_posts(l)) != NULL;) {
+		for (struct post *next; p != NULL; p = next) {
+			next = p->next;
+			p->fn(p->arg);
+			free(p);
+		}
+	}
+	if (l->wake != NULL)
+		event_free(l->wake);
+	if (l->base != NULL)
+		event_base_free(l->base);
+	if (l->wake_fd >= 0)
+		close(l->wake_fd);
+	pthread_mutex_destroy(&l->lock);
+	free(l);
+}
+
+struct event_base *loop_base(struct loop *l)
+{
+	return l->base;
+}
+
+void loop_run(struct loop *l)
+{
+	event_base_loop(l->base, EVLOOP_NO_EXIT_ON_EMPTY);
+}
+
+void loop_stop(struct loop *l)
+{
+	event_base_loopbreak(l->base);
+}
+
+void loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
+{
+	struct post *p = xmalloc(sizeof *p);
+	const uint64_t one = 1;
+
+	*p = (struct post){NULL, fn, arg};
+	pthread_mutex_lock(&l->lock);
+	bool was_empty = l->first == NULL;
+	*l->last = p;
+	l->last = &p->next;
+	/* One write wakes for all that is queued. Under the lock, so that the loop cannot be freed in between. */
+	if (was_empty && write(l->wake_fd, &one, sizeof one) < 0)
+		was_empty = false;
+	pthread_mutex_unlock(&l->lock);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop_timer *t = arg;
+
+	(void)fd;
+	(void)what;
+	t->fn(t->arg);
+}
+
+struct loop_timer *loop_timer_new(struct loop *l, void (*fn)(void *arg), void *arg)
+{
+	struct loop_timer *t = xmalloc(sizeof *t);
+
+	*t = (struct loop_timer){NULL, fn, arg};
+	t->ev = evtimer_new(l->base, on_timer, t);
+	if (t->ev == NULL)
+		abort();
+	return t;
+}
+
+void loop_timer_set(struct loop_timer *t, int64_t ms)
+{
+	if (ms < 0)
+		ms = 0;
+	struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+	evtimer_add(t->ev, &tv);
+}
+
+void loop_timer_cancel(struct loop_timer *t)
+{
+	evtimer_del(t->ev);
+}
+
+void loop_timer_free(struct loop_timer **t)
+{
+	if (*t == NULL)
+		return;
+	event_free((*t)->ev);
+	free(*t);
+	*t = NULL;
+}
