@@ -3,8 +3,12 @@ SHELL := /bin/bash
 CC ?= cc
 BUILD ?= build
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+STATEDIR ?= /var/lib
 DESTDIR ?=
 VERSION := 0.1.0
+TIME ?= 60
+CLANG ?= clang
 
 PKGS := libcurl openssl libpcre2-8 libevent libevent_openssl libevent_pthreads sqlite3 jansson libcrypt
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
@@ -20,44 +24,152 @@ CFLAGS += -std=c17 $(OPT) $(HARDEN) $(WARN) $(if $(WERROR),-Werror) -pthread
 LDFLAGS += -pie -Wl,-z,relro,-z,now
 LDLIBS += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -liniparser -pthread
 
+# The programs stand in the root; those of another BUILD stand in that folder, so that they never mix.
+BIN := $(if $(filter build,$(BUILD)),,$(BUILD)/)
 LIB_SRC := $(wildcard src/*/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
 CTL_SRC := $(wildcard gui-less/*.c)
 CTL_OBJ := $(CTL_SRC:%.c=$(BUILD)/%.o)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
+REPLAY_BIN := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=$(BUILD)/replay/%)
 LIB := $(BUILD)/libofmsrv.a
+C_FILES = $(shell git ls-files '*.c' '*.h')
+ASAN := $(MAKE) BUILD=build-asan SANITIZE=address,undefined WERROR=1
 
-.PHONY: all unit clean help
-all: ofmsrv ofmctl
+.PHONY: all deps
+all: $(BIN)ofmsrv $(BIN)ofmctl
 
-ofmsrv: $(BUILD)/src/main.o $(LIB)
+$(BIN)ofmsrv: $(BUILD)/src/main.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-ofmctl: $(CTL_OBJ) $(LIB)
+$(BIN)ofmctl: $(CTL_OBJ) $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
+	@mkdir -p $(@D)
 	ar rcs $@ $^
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# What the build needs, from Debian's packages; nothing happens where all is there.
+deps:
+	@tools/deps.sh build
+
+# ---- see it work ----
+
+.PHONY: demo run
+# Two instances on loopback, one of which plays the provider; readable lines; 0 only when each thing was seen.
+demo:
+	@tools/deps.sh build
+	@$(MAKE) --no-print-directory -s -j$$(nproc) WERROR=1 all
+	@tools/demo.py
+
+# The gateway itself, in the foreground, with etc/ofmsrv.ini, mailboxes/ and outqueue/ of this folder.
+run: all
+	./ofmsrv -d .
+
+# ---- tests ----
+
+.PHONY: unit unit-build replay replay-build landcheck check check-asan fuzz
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+unit-build: $(UNIT_BIN)
 
 # Unit tests alone: quick, without a server.
 unit: $(UNIT_BIN)
 	@set -e; for t in $(UNIT_BIN); do $$t; done
 
+# The corpus of every fuzz target, through the same code as under the fuzzer but with any compiler.
+$(BUILD)/replay/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+replay-build: $(REPLAY_BIN)
+
+replay: $(REPLAY_BIN)
+	@set -e; for t in $(REPLAY_BIN); do $$t $$(ls -d tests/fuzz/corpus/$$(basename $$t) tests/fuzz/corpus/fuzz_$$(basename $$t) 2>/dev/null); done
+
 # What must hold before a change joins main: everything compiles without a warning, unit tests pass.
-.PHONY: landcheck
-landcheck: $(LIB) $(if $(wildcard src/main.c),ofmsrv) $(if $(wildcard gui-less/main.c),ofmctl) unit
+landcheck: $(LIB) $(if $(wildcard src/main.c),$(BIN)ofmsrv) $(if $(wildcard gui-less/main.c),$(BIN)ofmctl) unit
+
+# Every test there is; the last line says `N passed, N failed`.
+check:
+	@tools/deps.sh build test
+	@$(MAKE) --no-print-directory -s -j$$(nproc) WERROR=1 all unit-build replay-build
+	@tools/check.py --build build
+
+# The same under AddressSanitizer (with leaks) and UndefinedBehaviorSanitizer.
+check-asan:
+	@tools/deps.sh build test
+	@$(ASAN) --no-print-directory -s -j$$(nproc) all unit-build replay-build
+	@tools/check.py --build build-asan
+
+# libFuzzer with both sanitizers, TIME seconds for each target; FUZZ=name for one alone.
+fuzz:
+	@tools/deps.sh build fuzz
+	@$(MAKE) --no-print-directory -s -j$$(nproc) CC=$(CLANG) BUILD=build-fuzz SANITIZE=fuzzer-no-link,address,undefined fuzz-build
+	@tools/fuzz.sh build-fuzz/fuzz $(TIME) $(FUZZ)
+
+.PHONY: fuzz-build
+fuzz-build: $(FUZZ_BIN)
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# ---- gates ----
+
+.PHONY: lint layers sizes keys
+lint:
+	@tools/deps.sh build lint
+	@clang-format --dry-run -Werror $(C_FILES)
+	@tools/tidy.sh $(CPPFLAGS)
+	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --library=posix --enable=warning,portability,performance \
+	  --suppressions-list=tools/cppcheck.txt -D_GNU_SOURCE -DOFM_VERSION='""' -Isrc -j$$(nproc) src gui-less
+	@shellcheck $$(git ls-files '*.sh' .ci/run)
+
+# A file includes only rooms below its own.
+layers:
+	@tools/layers.py
+
+# Function median <= 20 lines, 95th percentile <= 60, none over 80; files under 600 lines.
+sizes:
+	@tools/sizes.py
+
+# The manual's list of keys, written anew from the schema.
+keys: all
+	@tools/keys.py --write
+
+# ---- installation ----
+
+.PHONY: install clean help
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/ofmsrv
+	install -m 755 ofmsrv $(DESTDIR)$(PREFIX)/sbin/ofmsrv
+	install -m 755 ofmctl $(DESTDIR)$(PREFIX)/bin/ofmctl
+	install -m 644 README.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/ofmsrv
+	install -d -m 750 $(DESTDIR)$(SYSCONFDIR)/ofmsrv $(DESTDIR)$(STATEDIR)/ofmsrv
+	install -d -m 700 $(DESTDIR)$(STATEDIR)/ofmsrv/mailboxes $(DESTDIR)$(STATEDIR)/ofmsrv/outqueue
+	[ -e $(DESTDIR)$(SYSCONFDIR)/ofmsrv/ofmsrv.ini ] || install -m 640 etc/ofmsrv.ini $(DESTDIR)$(SYSCONFDIR)/ofmsrv/ofmsrv.ini
 
 clean:
 	rm -rf $(BUILD) build-* ofmsrv ofmctl
 
--include $(LIB_OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(BUILD)/src/main.d $(UNIT_SRC:%.c=$(BUILD)/%.d)
+help:
+	@echo 'make demo        installs what the build needs, builds, shows the gateway at work on loopback'
+	@echo 'make run         the gateway in the foreground with etc/ofmsrv.ini'
+	@echo 'make             builds ofmsrv and ofmctl'
+	@echo 'make check       every test; check-asan: the same under sanitizers; unit, replay: parts of it'
+	@echo 'make fuzz TIME=s fuzzes each target for so many seconds (FUZZ=name: one of them)'
+	@echo 'make lint        clang-format, clang-tidy, cppcheck, shellcheck; layers, sizes: the gates on structure'
+	@echo 'make install     DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR)), STATEDIR ($(STATEDIR))'
+	@echo 'make deps        installs what the build needs; clean: removes what was built'
+
+-include $(LIB_OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(BUILD)/src/main.d $(UNIT_SRC:%.c=$(BUILD)/%.d) $(FUZZ_SRC:%.c=$(BUILD)/%.d)
