@@ -19,6 +19,10 @@ struct header {
 	size_t body; /* offset of the first byte behind the empty line, or of all bytes where there is none */
 };
 
+/* What comes behind so many fields is kept as one last "field" without a name, so that a flood of tiny lines does not
+ * cost many times its size in memory. */
+enum { HEADER_MAX_FIELDS = 100000 };
+
 /* Scans bytes (a message, or its beginning); lines end in LF or CRLF. Linear time; any bytes. The bytes stay the
  * caller's and must outlive h. Free with header_free. */
 void header_scan(struct header *h, struct slice bytes);
