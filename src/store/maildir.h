@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "base/strlist.h"
 #include "disk/database.h"
 
 #include <stdint.h>
@@ -27,16 +28,19 @@ int maildir_has(struct maildir *m, const char *user, const char *base, struct er
 
 /* One message of a mailbox as a POP3 session sees it. */
 struct maildir_entry {
-	char *name;    /* as in the folder */
-	uint64_t size; /* octets on the wire */
+	char *name;      /* as in the folder; lives in the list's arena */
+	uint64_t size;   /* octets on the wire */
+	int64_t arrived; /* wall seconds: from the name, or the file's mtime where it has none */
 	bool in_cur;
 	bool ours; /* bytes are sent as they are; else bare LF becomes CRLF */
+	bool twin; /* another name would give the same unique id: see maildir_entry_uidl */
 };
 
 struct maildir_list {
 	struct maildir_entry *v; /* oldest first: by arrival seconds in the name, then by name */
 	size_t n;
 	uint64_t total;
+	char *arena; /* all names */
 };
 
 /* Scans new/ and cur/ (no subfolder, no symlink, no dot file), without opening files of ours. For a worker: blocks. */
@@ -45,15 +49,26 @@ void maildir_list_free(struct maildir_list *l);
 /* The unique id: the name up to ',' or ':' where that is 1..70 printable characters, else 40 hex digits of its
  * SHA-256. Never changes when flags or folders do. */
 void maildir_uidl(const char *name, char out[static MAILDIR_UIDL_MAX + 1]);
+/* The same for an entry of a scan; foreign names that share the part before ',' are told apart by that hash. */
+void maildir_entry_uidl(const struct maildir_entry *en, char out[static MAILDIR_UIDL_MAX + 1]);
 /* An open descriptor of the message, O_NOFOLLOW, regular files only; follows a rename between new/ and cur/ or of
  * flags. -1 with e (code ENOENT: gone). */
 int maildir_open_message(struct maildir *m, const char *user, const struct maildir_entry *en, struct err *e);
+/* The same where no disk has to be waited for, and the message stands where the scan saw it; -1 otherwise. For the
+ * loop's thread. */
+int maildir_open_message_cached(struct maildir *m, const char *user, const struct maildir_entry *en);
 /* Unlinks it wherever it stands; 0 where it is already gone. */
 int maildir_unlink(struct maildir *m, const char *user, const char *base, struct err *e);
+/* The same for many, reading each folder once at most. -1 with e where any of them may still be there. */
+int maildir_unlink_list(struct maildir *m, const char *user, const struct strlist *bases, struct err *e);
 
 /* Tombstones: deletions that QUIT has confirmed. Table tombstone(mailbox, name). */
 extern const char tombstone_schema[];
 int tombstone_add(struct db_conn *c, const char *mailbox, const char *base, struct err *e);
 int tombstone_has(struct db_conn *c, const char *mailbox, const char *base, struct err *e); /* 1, 0, -1 */
+int tombstone_remove(struct db_conn *c, const char *mailbox, const char *base, struct err *e);
+/* Calls fn for each of a mailbox, or of all where mailbox is NULL; the strings are valid during the call alone. */
+int tombstone_each(struct db_conn *c, const char *mailbox, void (*fn)(void *arg, const char *mailbox, const char *base),
+                   void *arg, struct err *e);
 
 #endif

@@ -1,0 +1,275 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "store/maildir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OURS "1700000000.00112233445566778899,S="
+
+struct box {
+	char root[64];
+	struct maildir *m;
+};
+
+static int setup(void **state)
+{
+	struct box *b = xcalloc(1, sizeof *b);
+
+	snprintf(b->root, sizeof b->root, "/tmp/ofm.pop3.XXXXXX");
+	assert_non_null(mkdtemp(b->root));
+	b->m = maildir_open(b->root, NULL);
+	assert_non_null(b->m);
+	assert_int_equal(maildir_create(b->m, "anna", NULL), 0);
+	*state = b;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct box *b = *state;
+	char cmd[128];
+
+	snprintf(cmd, sizeof cmd, "rm -rf '%s'", b->root);
+	assert_int_equal(system(cmd), 0);
+	maildir_free(&b->m);
+	free(b);
+	return 0;
+}
+
+static char *path_of(struct box *b, const char *rest)
+{
+	static char path[512];
+
+	snprintf(path, sizeof path, "%s/%s", b->root, rest);
+	return path;
+}
+
+static void put(struct box *b, const char *rest, const char *text)
+{
+	FILE *f = fopen(path_of(b, rest), "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void test_create(void **state)
+{
+	struct box *b = *state;
+	struct stat st;
+	struct err e;
+
+	assert_int_equal(maildir_create(b->m, "anna", &e), 0);
+	assert_int_equal(stat(path_of(b, "anna/cur"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700);
+	assert_int_equal(maildir_create(b->m, "../anna", &e), -1);
+	assert_int_equal(maildir_create(b->m, "", &e), -1);
+	assert_int_equal(symlink("anna", path_of(b, "trap")), 0);
+	assert_int_equal(maildir_create(b->m, "trap", &e), -1);
+	assert_int_equal(maildir_open_dir(b->m, "trap", "new", &e), -1);
+	assert_int_equal(mkdir(path_of(b, "half"), 0700), 0);
+	assert_int_equal(symlink("../anna/new", path_of(b, "half/new")), 0);
+	assert_int_equal(maildir_create(b->m, "half", &e), -1);
+	assert_int_equal(maildir_open_dir(b->m, "half", "new", &e), -1);
+}
+
+static void test_scan_sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t size;
+	} foreign[] = {{"", 0},     {"a", 3},      {"a\n", 3},      {"a\r\n", 3},      {"a\r", 3},
+	               {"\n\n", 4}, {"a\rb\n", 5}, {"\r\n\r\n", 4}, {"\na\r\n\nb", 10}};
+	struct box *b = *state;
+	struct maildir_list l;
+
+	for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+		put(b, "anna/new/123.x", foreign[i].text);
+		assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
+		assert_int_equal(l.n, 1);
+		assert_int_equal(l.v[0].size, foreign[i].size);
+		assert_false(l.v[0].ours);
+		maildir_list_free(&l);
+	}
+	put(b, "anna/new/9.M1.host,S=6,W=8", "a\nb\nc\n");
+	put(b, "anna/new/1.M1.host,S=5,W=8", "a\nb\nc\n"); /* S is wrong: counted */
+	assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
+	assert_int_equal(l.v[0].size, 9);
+	assert_int_equal(l.v[1].size, 8);
+	maildir_list_free(&l);
+}
+
+static void test_scan_order_and_kinds(void **state)
+{
+	struct box *b = *state;
+	struct maildir_list l;
+
+	put(b, "anna/new/1800000000.00112233445566778899,S=7", "");
+	put(b, "anna/cur/" OURS "5:2,S", "12345");
+	put(b, "anna/new/1600000000.P1.host", "x\r\n");
+	put(b, "anna/new/.hidden", "x");
+	put(b, "anna/tmp/1500000000.P1.host", "x");
+	assert_int_equal(mkdir(path_of(b, "anna/cur/1500000000.dir"), 0700), 0);
+	assert_int_equal(symlink("/etc/passwd", path_of(b, "anna/cur/1500000000.link")), 0);
+	assert_int_equal(mkfifo(path_of(b, "anna/cur/1500000000.fifo"), 0600), 0);
+	assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
+	assert_int_equal(l.n, 3);
+	assert_string_equal(l.v[0].name, "1600000000.P1.host");
+	assert_string_equal(l.v[1].name, OURS "5:2,S");
+	assert_true(l.v[1].in_cur && l.v[1].ours);
+	assert_int_equal(l.v[1].arrived, 1700000000);
+	assert_int_equal(l.v[2].size, 7);
+	assert_int_equal(l.total, 3 + 5 + 7);
+	maildir_list_free(&l);
+}
+
+static void test_same_base_once(void **state)
+{
+	struct box *b = *state;
+	struct maildir_list l;
+
+	put(b, "anna/new/" OURS "5", "12345");
+	put(b, "anna/cur/" OURS "5:2,S", "12345");
+	assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
+	assert_int_equal(l.n, 1);
+	assert_true(l.v[0].in_cur);
+	maildir_list_free(&l);
+	assert_int_equal(maildir_unlink(b->m, "anna", OURS "5", NULL), 0);
+	assert_int_equal(maildir_unlink(b->m, "anna", OURS "5", NULL), 0);
+}
+
+static void test_uidl(void **state)
+{
+	char u[MAILDIR_UIDL_MAX + 1], again[MAILDIR_UIDL_MAX + 1], longer[200];
+
+	(void)state;
+	maildir_uidl(OURS "5:2,S", u);
+	assert_string_equal(u, "1700000000.00112233445566778899");
+	maildir_uidl("1.M1P1.host,S=5,W=6:2,", u);
+	assert_string_equal(u, "1.M1P1.host");
+	memset(longer, 'x', sizeof longer);
+	memcpy(longer + 120, ":2,S", 5);
+	maildir_uidl(longer, u);
+	assert_int_equal(strlen(u), 40);
+	longer[123] = '\0';
+	maildir_uidl(longer, again);
+	assert_string_equal(u, again);
+	maildir_uidl("with space", u);
+	assert_int_equal(strlen(u), 40);
+	maildir_uidl(",S=4", u);
+	assert_int_equal(strlen(u), 40);
+}
+
+static void test_twins(void **state)
+{
+	struct box *b = *state;
+	struct maildir_list l;
+	char u[3][MAILDIR_UIDL_MAX + 1];
+
+	put(b, "anna/new/1700000000.00112233445566778899,S=2", "x\n");
+	put(b, "anna/new/1700000000.00112233445566778899", "x\n");
+	put(b, "anna/new/1700000000.00112233445566778899,X=9", "x\n");
+	assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
+	assert_int_equal(l.n, 3);
+	for (size_t i = 0; i < 3; i++) {
+		maildir_entry_uidl(&l.v[i], u[i]);
+		assert_int_equal(strlen(u[i]), l.v[i].ours ? 31 : 40);
+		for (size_t j = 0; j < i; j++)
+			assert_string_not_equal(u[i], u[j]);
+	}
+	maildir_list_free(&l);
+}
+
+static void test_open_follows_renames(void **state)
+{
+	struct box *b = *state;
+	struct maildir_list l;
+	struct err e;
+	int fd;
+	char from[512];
+
+	put(b, "anna/new/" OURS "5", "12345");
+	assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
+	fd = maildir_open_message_cached(b->m, "anna", &l.v[0]);
+	assert_true(fd >= 0);
+	close(fd);
+	snprintf(from, sizeof from, "%s", path_of(b, "anna/new/" OURS "5"));
+	assert_int_equal(rename(from, path_of(b, "anna/cur/" OURS "5:2,DFRS")), 0);
+	assert_int_equal(maildir_open_message_cached(b->m, "anna", &l.v[0]), -1);
+	fd = maildir_open_message(b->m, "anna", &l.v[0], &e);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(maildir_has(b->m, "anna", OURS "5", &e), 1);
+	assert_int_equal(maildir_unlink(b->m, "anna", OURS "5", &e), 0);
+	assert_int_equal(maildir_has(b->m, "anna", OURS "5", &e), 0);
+	assert_int_equal(maildir_open_message(b->m, "anna", &l.v[0], &e), -1);
+	assert_int_equal(e.code, ENOENT);
+	/* What took its place is no message. */
+	assert_int_equal(symlink("/etc/passwd", path_of(b, "anna/new/" OURS "5")), 0);
+	assert_int_equal(maildir_open_message(b->m, "anna", &l.v[0], &e), -1);
+	maildir_list_free(&l);
+}
+
+static void test_unlink_list(void **state)
+{
+	struct box *b = *state;
+	struct strlist names = {NULL, 0};
+	struct maildir_list l;
+	char name[128], at[256];
+
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof name, "17%08d.00112233445566778899,S=1", i);
+		snprintf(at, sizeof at, "anna/%s/%s%s", i % 2 ? "new" : "cur", name, i % 2 ? "" : ":2,FT");
+		put(b, at, "x");
+		if (i % 3 != 0)
+			strlist_add(&names, name);
+	}
+	strlist_add(&names, "never.there");
+	strlist_add(&names, "../../etc/passwd");
+	assert_int_equal(maildir_unlink_list(b->m, "anna", &names, NULL), 0);
+	assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
+	assert_int_equal(l.n, 100);
+	maildir_list_free(&l);
+	strlist_free(&names);
+}
+
+static void test_errors(void **state)
+{
+	struct box *b = *state;
+	struct maildir_list l;
+	struct err e;
+
+	assert_null(maildir_open("/nonexistent/x", &e));
+	assert_int_equal(maildir_scan(b->m, "nobody", &l, &e), -1);
+	assert_int_equal(maildir_has(b->m, "nobody", "x", &e), -1);
+	assert_int_equal(maildir_has(b->m, "anna", "x", &e), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_create, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_scan_sizes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_scan_order_and_kinds, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_same_base_once, setup, teardown),
+	    cmocka_unit_test(test_uidl),
+	    cmocka_unit_test_setup_teardown(test_twins, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_open_follows_renames, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_unlink_list, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
