@@ -25,5 +25,15 @@ struct route route_recipient(const struct config *c, const struct address *a, co
 const struct config_user *route_sender(const struct config *c, const struct address *a);
 /* What a local address becomes outside: the user's alias; NULL where it has none or is not local. */
 const char *route_alias(const struct config *c, const struct address *a);
+/* Whose log-in this is, for both servers: NAME, NAME@domain or an unshared alias, without case. NULL for anything else
+ * and for the daemon. */
+const struct config_user *route_login(const struct config *c, struct slice text);
+/* The sender that an envelope sender becomes outside: its alias; itself where it is an alias (or stands in a real
+ * [server] domain: unknown_local = relay); the relay's `sender` for all others. "" stays "". NULL where it cannot
+ * leave: no alias and no `sender`. The caller frees. */
+char *route_outgoing_sender(const struct config *c, const struct address *a);
+/* What stands in From for senders without alias: `sender` of the relay that mail of this sender takes, else [relay]'s;
+ * NULL where it is empty. */
+const char *route_relay_sender(const struct config *c, const struct address *a);
 
 #endif

@@ -1,0 +1,60 @@
+#include "route/plan.h"
+
+#include "base/alloc.h"
+#include "route/delivery.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct plan_message *plan_add(struct plan *p, const char *what)
+{
+	p->v = xreallocarray(p->v, p->n + 1, sizeof *p->v);
+	struct plan_message *m = &p->v[p->n++];
+	*m = (struct plan_message){.what = what};
+	buf_init(&m->prefix, PLAN_PREFIX_MAX);
+	return m;
+}
+
+static void message_free(struct plan_message *m)
+{
+	buf_free(&m->prefix);
+	strlist_free(&m->users);
+	strlist_free(&m->entry.recipients);
+	free(m->entry.sender);
+	free(m->entry.local_sender);
+}
+
+void plan_drop_last(struct plan *p)
+{
+	message_free(&p->v[--p->n]);
+}
+
+void plan_fill(const struct plan *p, struct acceptance *a, struct gather *source)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct plan_message *m = &p->v[i];
+		size_t at = acceptance_message(a, buf_slice(&m->prefix), source, m->skip, m->normalize);
+		for (size_t k = 0; k < m->users.n; k++)
+			acceptance_to_mailbox(a, at, m->users.v[k]);
+		if (m->outgoing)
+			acceptance_to_outqueue(a, at, &m->entry);
+	}
+}
+
+size_t plan_users(const struct plan *p, const char *what)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		if (strcmp(p->v[i].what, what) == 0)
+			n += p->v[i].users.n;
+	return n;
+}
+
+void plan_free(struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		message_free(&p->v[i]);
+	free(p->v);
+	*p = (struct plan){NULL, 0};
+}
