@@ -1,0 +1,78 @@
+/* What sync.c (when) and run.c (one sync's life) share. */
+#ifndef OFM_SYNC_SYNC_INTERNAL_H
+#define OFM_SYNC_SYNC_INTERNAL_H
+
+#include "sync/sync.h"
+
+enum run_kind {
+	RUN_FULL,     /* the outqueue and all accounts */
+	RUN_ACCOUNTS, /* these, by hand; nothing is sent */
+	RUN_OWN       /* accounts whose own `every` is due; never raises a line */
+};
+
+enum run_state {
+	RUN_WAITING,  /* in line */
+	RUN_MARKING,  /* its start is being committed */
+	RUN_LINE_UP,  /* `up` runs */
+	RUN_TALKING,  /* sending and collecting */
+	RUN_LINE_DOWN /* `down` runs */
+};
+
+enum { SYNC_REASON_MAX = 96, SYNC_WAITING_MAX = 64 };
+
+struct run {
+	struct run *next;
+	struct sync *sync;
+	enum run_kind kind;
+	enum run_state state;
+	char reason[SYNC_REASON_MAX];
+	struct strlist accounts; /* RUN_ACCOUNTS, RUN_OWN */
+	bool by_hand;            /* collects what an interval or a failed log-in holds back, and sends all not held */
+	bool failed;
+	int64_t started_at; /* wall seconds */
+	unsigned parts;     /* of sending and collecting, under way */
+	struct config *config;
+	struct sync_watcher *watchers;
+	size_t nwatchers;
+};
+
+struct sync {
+	struct sync_deps deps;
+	struct config *config;
+	struct loop_timer *timer;
+	bool started; /* what the database remembers has been read */
+	bool stopping;
+	struct run *running;
+	struct run *waiting; /* oldest first */
+	/* every */
+	bool ran;
+	int64_t last_end; /* mono ms */
+	/* at */
+	int64_t at_served; /* wall seconds */
+	/* daemon */
+	bool wanted;
+	char wanted_by[80];
+	int64_t daemon_from; /* mono ms: not before */
+	/* sending outside of syncs */
+	int64_t send_at;   /* mono ms; INT64_MAX = nothing new */
+	int64_t send_from; /* mono ms: not before */
+	int64_t own_from;
+	struct loop_timer *stop_timer;
+	void (*stopped)(void *arg);
+	void *stopped_arg;
+};
+
+/* run.c */
+struct run *run_new(struct sync *s, enum run_kind kind, const char *reason);
+void run_free(struct run **r);
+void run_watch(struct run *r, const struct sync_watcher *w);
+void run_forget_watcher(struct run *r, const void *arg);
+/* Goes through its states; ends in sync_run_ended. The run is sync->running. */
+void run_start(struct run *r);
+/* Tells the watchers. */
+void run_finish(struct run *r);
+
+/* sync.c: the run is over (and freed by this). */
+void sync_run_ended(struct sync *s);
+
+#endif
