@@ -22,11 +22,16 @@ packages() {
 	esac
 }
 
-missing=()
+wanted=()
 for set in "$@"; do
-	for p in $(packages "$set"); do
-		dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null | grep -qx installed || missing+=("$p")
-	done
+	read -ra more < <(packages "$set" | tr '\n' ' ')
+	wanted+=("${more[@]}")
+done
+[ ${#wanted[@]} -gt 0 ] || exit 1
+installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${wanted[@]}" 2>/dev/null || true)
+missing=()
+for p in "${wanted[@]}"; do
+	grep -qxF "$p installed" <<<"$installed" || missing+=("$p")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 

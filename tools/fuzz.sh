@@ -4,8 +4,8 @@ set -u
 folder=$1 seconds=$2 only=${3:-}
 failed=0
 for t in "$folder"/fuzz_${only:-*}; do
-	[ -x "$t" ] && [ -z "${t##*/fuzz_*}" ] || continue
-	case $t in *.d | *.o) continue ;; esac
+	[ -f "$t" ] || continue
+	case $t in *.d | *.o | *.log) continue ;; esac
 	name=${t##*/fuzz_}
 	found=$folder/found/$name
 	mkdir -p "$found"
