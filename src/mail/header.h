@@ -31,9 +31,10 @@ void header_free(struct header *h);
 const struct header_field *header_find(const struct header *h, const char *name, size_t from);
 size_t header_count(const struct header *h, const char *name);
 
-/* Appends value unfolded (CRLF before white space removed), RFC 2047 words decoded, RFC 2231 parameters decoded,
- * raw 8-bit as UTF-8 by the fallback list (utf-8, koi8-r, windows-1251): always valid UTF-8. Broken words stay as they
- * are. Linear time; stops silently at out's maximum. */
+/* Appends value without blanks at its ends, unfolded (a fold with its blanks becomes one space), RFC 2047 words and
+ * RFC 2231 parameters decoded, raw 8-bit as UTF-8 by the fallback list (utf-8; koi8-r or windows-1251, whichever reads
+ * more like Russian): always valid UTF-8 without NUL, CR and LF. Broken words stay as they are. Linear time; stops
+ * silently at out's maximum. */
 void header_decode(struct buf *out, struct slice value);
 
 #endif

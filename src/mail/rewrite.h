@@ -9,11 +9,12 @@
 typedef const char *rewrite_lookup(void *arg, const struct address *a);
 
 /* Appends the header section of h (without the empty line) with every address in From, Sender, Reply-To, To, Cc,
- * Resent-* (From Sender Reply-To To Cc Bcc), Disposition-Notification-To and Return-Receipt-To replaced for which
- * lookup gives one. Addresses only: every other byte stays, except that all line ends become CRLF. Bcc is left out
- * of the copy. false where out is full. */
+ * Resent-* (From Sender Reply-To To Cc), Disposition-Notification-To and Return-Receipt-To replaced for which lookup
+ * gives one. Addresses only: every other byte stays, except that all line ends become CRLF (a bare CR is none, and
+ * stays). Bcc and Resent-Bcc are left out of the copy. false where out is full. */
 bool rewrite_header(struct buf *out, const struct header *h, rewrite_lookup *lookup, void *arg);
-/* Appends Date, Message-ID and From lines for those of them that h lacks. */
+/* Appends Date, Message-ID and From lines for those of them that h lacks; From the mailer at hostname where `from` is
+ * "". */
 bool rewrite_add_missing(struct buf *out, const struct header *h, const char *from, const char *hostname);
 /* Appends `Name: value` folded at 76 columns where it can, ending in CRLF; text that is not ASCII becomes RFC 2047
  * words. Controls in value become spaces, so that no value opens a line of its own. */
