@@ -67,9 +67,12 @@ void acceptance_commit(struct acceptance **a, void (*done)(void *arg, enum accep
 void delivery_settled(struct delivery *d, const char *user, void (*done)(void *arg), void *arg);
 /* Told for each outqueue message when its files stand in outqueue/. */
 void delivery_on_queued(struct delivery *d, void (*fn)(void *arg, const char *id), void *arg);
+/* Told when a destination cannot be placed (it is tried again every minute): errno. For a report to postmaster. */
+void delivery_on_trouble(struct delivery *d, void (*fn)(void *arg, const char *user, int error), void *arg);
 /* QUIT: commits tombstones for these base names, unlinks them, then done(ok). Names are copied. */
 void delivery_delete(struct delivery *d, const char *user, const struct strlist *names,
                      void (*done)(void *arg, bool ok), void *arg);
+struct database *delivery_database(const struct delivery *d);
 /* Asks before bytes are read: whether disk and memory have room at all (free bytes and inodes). */
 bool delivery_has_room(const struct delivery *d, uint64_t bytes);
 

@@ -1,0 +1,290 @@
+#include "disk/database.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "disk/batch.h"
+#include "disk/conn.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	BATCH_JOBS = 200,
+	BATCH_BYTES = 1024 * 1024,
+	LANES = 128,
+	PAGE = 4096,
+	WAL_PASSIVE = 4 * 1024 * 1024 / PAGE, /* pages from which the second connection checkpoints */
+	WAL_RESTART = 32 * 1024 * 1024 / PAGE /* pages from which the writer waits for it */
+};
+
+struct lane {
+	struct db_node *first, **last;
+};
+
+struct read_job {
+	struct read_job *next;
+	struct database *d;
+	int (*fn)(struct db_conn *c, void *arg, struct err *e);
+	void (*done)(void *arg, int rc, const struct err *e);
+	void *arg;
+	int rc;
+	struct err e;
+};
+
+struct database {
+	char *path;
+	const char *const *schemas;
+	struct loop *loop;
+	struct db_conn *writer;
+	pthread_t write_thread, read_thread, checkpoint_thread;
+	bool running;
+	pthread_mutex_t lock;
+	pthread_cond_t work, reads, grown;
+	struct lane lanes[LANES];
+	size_t next_lane, waiting;
+	struct read_job *first_read, **last_read;
+	bool ending, checkpoint_wanted, checkpoint_ending;
+};
+
+static int make_schema(struct db_conn *c, const char *const *schemas, struct err *e)
+{
+	for (size_t i = 0; schemas[i] != NULL; i++)
+		if (db_exec(c, schemas[i], e) != 0)
+			return -1;
+	return 0;
+}
+
+struct database *database_open(const char *path, const char *const *schemas, struct err *e)
+{
+	struct database *d = xcalloc(1, sizeof *d);
+
+	d->path = xstrdup(path);
+	d->schemas = schemas;
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->work, NULL);
+	pthread_cond_init(&d->reads, NULL);
+	pthread_cond_init(&d->grown, NULL);
+	for (size_t i = 0; i < LANES; i++)
+		d->lanes[i].last = &d->lanes[i].first;
+	d->last_read = &d->first_read;
+	d->writer = conn_open(path, false, e);
+	if (d->writer == NULL || make_schema(d->writer, schemas, e) != 0)
+		database_free(&d);
+	return d;
+}
+
+struct db_conn *database_conn(struct database *d)
+{
+	return d->writer;
+}
+
+/* Takes one job of each lane in turn until the batch is full. Under the lock. */
+static struct db_node *take_batch(struct database *d)
+{
+	struct db_node *batch = NULL, **last = &batch;
+	size_t n = 0, bytes = 0;
+
+	while (d->waiting > 0 && n < BATCH_JOBS && bytes < BATCH_BYTES) {
+		struct lane *lane = &d->lanes[d->next_lane];
+		d->next_lane = (d->next_lane + 1) % LANES;
+		struct db_node *node = lane->first;
+		if (node == NULL)
+			continue;
+		lane->first = node->next;
+		if (lane->first == NULL)
+			lane->last = &lane->first;
+		node->next = NULL;
+		*last = node;
+		last = &node->next;
+		d->waiting--;
+		n++;
+		bytes += node->job.bytes;
+	}
+	return batch;
+}
+
+static void run_dones(void *arg)
+{
+	for (struct db_node *n = arg, *next; n != NULL; n = next) {
+		next = n->next;
+		if (n->job.done != NULL)
+			n->job.done(n->job.arg, n->outcome, n->e);
+		free(n->e);
+		free(n);
+	}
+}
+
+static void after_commit(struct database *d)
+{
+	if (d->writer == NULL || conn_wal_pages(d->writer) < WAL_PASSIVE)
+		return;
+	if (conn_wal_pages(d->writer) >= WAL_RESTART) {
+		sqlite3_wal_checkpoint_v2(db_handle(d->writer), NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+		return;
+	}
+	pthread_mutex_lock(&d->lock);
+	d->checkpoint_wanted = true;
+	pthread_cond_signal(&d->grown);
+	pthread_mutex_unlock(&d->lock);
+}
+
+static void *write_loop(void *arg)
+{
+	struct database *d = arg;
+
+	for (;;) {
+		pthread_mutex_lock(&d->lock);
+		while (d->waiting == 0 && !d->ending)
+			pthread_cond_wait(&d->work, &d->lock);
+		struct db_node *batch = take_batch(d);
+		pthread_mutex_unlock(&d->lock);
+		if (batch == NULL)
+			return NULL;
+		batch_run(&d->writer, d->path, batch);
+		loop_post(d->loop, run_dones, batch);
+		after_commit(d);
+	}
+}
+
+static void *checkpoint_loop(void *arg)
+{
+	struct database *d = arg;
+	struct db_conn *c = NULL;
+	struct err e;
+
+	for (;;) {
+		pthread_mutex_lock(&d->lock);
+		while (!d->checkpoint_wanted && !d->checkpoint_ending)
+			pthread_cond_wait(&d->grown, &d->lock);
+		bool ending = d->checkpoint_ending;
+		d->checkpoint_wanted = false;
+		pthread_mutex_unlock(&d->lock);
+		if (ending)
+			break;
+		if (c == NULL)
+			c = conn_open(d->path, false, &e);
+		if (c != NULL &&
+		    sqlite3_wal_checkpoint_v2(db_handle(c), NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) != SQLITE_OK)
+			conn_close(&c);
+	}
+	conn_close(&c);
+	return NULL;
+}
+
+static void run_read_done(void *arg)
+{
+	struct read_job *j = arg;
+
+	j->done(j->arg, j->rc, j->rc == 0 ? NULL : &j->e);
+	free(j);
+}
+
+static struct read_job *take_read(struct database *d)
+{
+	pthread_mutex_lock(&d->lock);
+	while (d->first_read == NULL && !d->ending)
+		pthread_cond_wait(&d->reads, &d->lock);
+	struct read_job *j = d->first_read;
+	if (j != NULL && (d->first_read = j->next) == NULL)
+		d->last_read = &d->first_read;
+	pthread_mutex_unlock(&d->lock);
+	return j;
+}
+
+static void *read_loop(void *arg)
+{
+	struct database *d = arg;
+	struct db_conn *c = NULL;
+
+	for (struct read_job *j; (j = take_read(d)) != NULL;) {
+		if (c == NULL)
+			c = conn_open(d->path, true, &j->e);
+		j->rc = c != NULL ? j->fn(c, j->arg, &j->e) : -1;
+		/* After a failure the next one starts afresh: the file may have been replaced or healed. */
+		if (j->rc != 0)
+			conn_close(&c);
+		loop_post(d->loop, run_read_done, j);
+	}
+	conn_close(&c);
+	return NULL;
+}
+
+void database_start(struct database *d, struct loop *l)
+{
+	sigset_t all, before;
+
+	d->loop = l;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&d->write_thread, NULL, write_loop, d) != 0 ||
+	    pthread_create(&d->read_thread, NULL, read_loop, d) != 0 ||
+	    pthread_create(&d->checkpoint_thread, NULL, checkpoint_loop, d) != 0)
+		abort();
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	d->running = true;
+}
+
+void database_submit(struct database *d, const struct db_job *job)
+{
+	struct db_node *n = xcalloc(1, sizeof *n);
+	struct lane *lane = &d->lanes[job->lane % LANES];
+
+	n->job = *job;
+	pthread_mutex_lock(&d->lock);
+	*lane->last = n;
+	lane->last = &n->next;
+	d->waiting++;
+	pthread_cond_signal(&d->work);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void database_read(struct database *d, int (*fn)(struct db_conn *c, void *arg, struct err *e),
+                   void (*done)(void *arg, int rc, const struct err *e), void *arg)
+{
+	struct read_job *j = xcalloc(1, sizeof *j);
+
+	*j = (struct read_job){.d = d, .fn = fn, .done = done, .arg = arg};
+	pthread_mutex_lock(&d->lock);
+	*d->last_read = j;
+	d->last_read = &j->next;
+	pthread_cond_signal(&d->reads);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void database_stop(struct database *d)
+{
+	if (!d->running)
+		return;
+	d->running = false;
+	pthread_mutex_lock(&d->lock);
+	d->ending = true;
+	pthread_cond_broadcast(&d->work);
+	pthread_cond_broadcast(&d->reads);
+	pthread_mutex_unlock(&d->lock);
+	pthread_join(d->write_thread, NULL);
+	pthread_join(d->read_thread, NULL);
+	pthread_mutex_lock(&d->lock);
+	d->checkpoint_ending = true;
+	pthread_cond_broadcast(&d->grown);
+	pthread_mutex_unlock(&d->lock);
+	pthread_join(d->checkpoint_thread, NULL);
+}
+
+void database_free(struct database **dp)
+{
+	struct database *d = *dp;
+
+	if (d == NULL)
+		return;
+	*dp = NULL;
+	database_stop(d);
+	conn_close(&d->writer);
+	pthread_mutex_destroy(&d->lock);
+	pthread_cond_destroy(&d->work);
+	pthread_cond_destroy(&d->reads);
+	pthread_cond_destroy(&d->grown);
+	free(d->path);
+	free(d);
+}

@@ -1,0 +1,503 @@
+/* Gathered messages become committed ones: one job of the database's batch carries all that one message causes. */
+#include "base/alloc.h"
+#include "base/log.h"
+#include "mail/dot.h"
+#include "route/delivery_internal.h"
+#include "route/gather.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { COPY_CHUNK = 64 * 1024, ROW_OVERHEAD = 200 };
+
+struct accept_message {
+	struct buf prefix;
+	struct gather *source;
+	uint64_t skip;
+	bool normalize;
+	bool failed;
+	struct strlist users;
+	struct outqueue_entry *entry; /* NULL for mailboxes */
+	struct pending *pending;      /* made at commit */
+};
+
+struct extra {
+	int (*apply)(struct db_conn *c, void *arg, struct err *e);
+	int (*undo)(struct db_conn *c, void *arg, struct err *e);
+	void *arg;
+	void (*free_arg)(void *arg);
+};
+
+struct acceptance {
+	TAILQ_ENTRY(acceptance) link;
+	struct delivery *d;
+	unsigned lane;
+	struct accept_message *messages;
+	size_t nmessages;
+	struct extra *extras;
+	size_t nextras;
+	uint64_t bytes;
+	bool failed; /* its spool files could not be made */
+	void (*done)(void *arg, enum acceptance_result r);
+	void *arg;
+};
+
+struct acceptance *acceptance_new(struct delivery *d, unsigned lane)
+{
+	struct acceptance *a = xcalloc(1, sizeof *a);
+
+	a->d = d;
+	a->lane = lane;
+	return a;
+}
+
+static void entry_free(struct outqueue_entry **en)
+{
+	if (*en != NULL)
+		outqueue_entry_free(*en);
+	free(*en);
+	*en = NULL;
+}
+
+void acceptance_free(struct acceptance **ap)
+{
+	struct acceptance *a = *ap;
+
+	if (a == NULL)
+		return;
+	*ap = NULL;
+	for (size_t i = 0; i < a->nmessages; i++) {
+		struct accept_message *m = &a->messages[i];
+		buf_free(&m->prefix);
+		strlist_free(&m->users);
+		entry_free(&m->entry);
+		pending_free(&m->pending);
+	}
+	free(a->messages);
+	for (size_t i = 0; i < a->nextras; i++)
+		if (a->extras[i].free_arg != NULL)
+			a->extras[i].free_arg(a->extras[i].arg);
+	free(a->extras);
+	free(a);
+}
+
+size_t acceptance_message(struct acceptance *a, struct slice prefix, struct gather *source, uint64_t skip,
+                          bool normalize)
+{
+	a->messages = xreallocarray(a->messages, a->nmessages + 1, sizeof *a->messages);
+	struct accept_message *m = &a->messages[a->nmessages];
+	*m = (struct accept_message){.source = source, .skip = skip, .normalize = normalize};
+	buf_init(&m->prefix, prefix.n);
+	buf_add_slice(&m->prefix, prefix);
+	return a->nmessages++;
+}
+
+void acceptance_to_mailbox(struct acceptance *a, size_t message, const char *user)
+{
+	struct strlist *users = &a->messages[message].users;
+
+	if (!strlist_has_nocase(users, user))
+		strlist_add(users, user);
+}
+
+void acceptance_to_outqueue(struct acceptance *a, size_t message, const struct outqueue_entry *en)
+{
+	struct outqueue_entry *copy = xcalloc(1, sizeof *copy);
+
+	copy->sender = xstrdup(en->sender);
+	copy->local_sender = xstrdup(en->local_sender);
+	copy->eight_bit = en->eight_bit;
+	strlist_copy(&copy->recipients, &en->recipients);
+	entry_free(&a->messages[message].entry);
+	a->messages[message].entry = copy;
+}
+
+void acceptance_extra(struct acceptance *a, int (*apply)(struct db_conn *, void *, struct err *),
+                      int (*undo)(struct db_conn *, void *, struct err *), void *arg, void (*free_arg)(void *))
+{
+	a->extras = xreallocarray(a->extras, a->nextras + 1, sizeof *a->extras);
+	a->extras[a->nextras++] = (struct extra){apply, undo, arg, free_arg};
+}
+
+/* ---- bytes of one message: prefix + source[skip..] ---- */
+
+static uint64_t rough_size(const struct accept_message *m)
+{
+	uint64_t source = m->source != NULL ? gather_size(m->source) : 0;
+
+	return m->prefix.n + (source > m->skip ? source - m->skip : 0);
+}
+
+static bool stays_in_memory(const struct accept_message *m)
+{
+	return (m->source == NULL || !gather_spilled(m->source)) && rough_size(m) <= 2 * GATHER_MEMORY;
+}
+
+static struct slice source_rest(const struct accept_message *m)
+{
+	if (m->source == NULL)
+		return (struct slice){NULL, 0};
+	return slice_sub(gather_bytes(m->source), (size_t)m->skip, SIZE_MAX);
+}
+
+static void build_in_memory(struct accept_message *m)
+{
+	struct slice rest = source_rest(m);
+	struct buf all;
+
+	buf_init(&all, m->prefix.n + 2 * rest.n + 2);
+	buf_add_slice(&all, buf_slice(&m->prefix));
+	if (m->normalize) {
+		bool last_cr = false;
+		crlf_normalize(rest, &last_cr, &all);
+		if (last_cr)
+			buf_add_str(&all, "\n");
+	} else {
+		buf_add_slice(&all, rest);
+	}
+	m->pending->size = all.n;
+	m->pending->bytes = buf_steal(&all);
+}
+
+struct spool_writer {
+	int fd;
+	struct buf out;
+	uint64_t size;
+	bool last_cr;
+};
+
+static int spool_flush(struct spool_writer *w)
+{
+	struct slice s = buf_slice(&w->out);
+
+	while (s.n > 0) {
+		ssize_t n = write(w->fd, s.p, s.n);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		w->size += (uint64_t)n;
+		s = slice_sub(s, (size_t)n, s.n);
+	}
+	buf_clear(&w->out);
+	return 0;
+}
+
+static int spool_add(struct spool_writer *w, struct slice s, bool normalize)
+{
+	while (s.n > 0) {
+		struct slice part = slice_sub(s, 0, COPY_CHUNK);
+		if (normalize)
+			crlf_normalize(part, &w->last_cr, &w->out);
+		else
+			buf_add_slice(&w->out, part);
+		if (spool_flush(w) != 0)
+			return -1;
+		s = slice_sub(s, part.n, s.n);
+	}
+	return 0;
+}
+
+static int spool_copy(struct spool_writer *w, const struct accept_message *m, int source_fd)
+{
+	char *chunk = xmalloc(COPY_CHUNK);
+	int rc = -1;
+
+	for (uint64_t at = m->skip;;) {
+		ssize_t n = pread(source_fd, chunk, COPY_CHUNK, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || spool_add(w, slice_make(chunk, (size_t)n), m->normalize) != 0)
+			break;
+		if (n == 0) {
+			rc = 0;
+			break;
+		}
+		at += (uint64_t)n;
+	}
+	free(chunk);
+	return rc;
+}
+
+static int spool_fill(struct spool_writer *w, struct accept_message *m)
+{
+	int source_fd = m->source != NULL && gather_spilled(m->source) ? gather_fd(m->source) : -1;
+
+	if (m->source != NULL && gather_failed(m->source))
+		return -1;
+	if (spool_add(w, buf_slice(&m->prefix), false) != 0)
+		return -1;
+	if (source_fd >= 0 ? spool_copy(w, m, source_fd) != 0 : spool_add(w, source_rest(m), m->normalize) != 0)
+		return -1;
+	if (w->last_cr && spool_add(w, slice_of("\n"), false) != 0)
+		return -1;
+	return fsync(w->fd);
+}
+
+/* Large messages are not carried by the database: their file is durable, name included, before the commit. */
+static int build_in_spool(struct delivery *d, struct accept_message *m)
+{
+	struct spool_writer w = {.fd = -1};
+	int dir = m->entry != NULL ? d->outqueue_spool_fd : d->spool_fd;
+	int rc = -1;
+
+	while ((w.fd = openat(dir, m->pending->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0 &&
+	       errno == EEXIST)
+		random_name(m->pending->name);
+	if (w.fd < 0)
+		return -1;
+	buf_init(&w.out, 2 * COPY_CHUNK + 2);
+	if (spool_fill(&w, m) == 0 && fsync(dir) == 0)
+		rc = 0;
+	m->pending->size = w.size;
+	buf_free(&w.out);
+	close(w.fd);
+	if (rc != 0)
+		unlinkat(dir, m->pending->name, 0);
+	return rc;
+}
+
+/* ---- the commit ---- */
+
+/* "m USER\n" for each mailbox, or "q\n". */
+static void format_dests(const struct accept_message *m, struct buf *out)
+{
+	buf_init(out, SIZE_MAX / 4);
+	if (m->entry != NULL)
+		buf_add_str(out, "q\n");
+	for (size_t i = 0; m->entry == NULL && i < m->users.n; i++)
+		buf_printf(out, "m %s\n", m->users.v[i]);
+}
+
+static int insert_message(struct db_conn *c, struct accept_message *m, struct err *e)
+{
+	struct pending *p = m->pending;
+	struct buf dests;
+	sqlite3_stmt *st =
+	    db_stmt(c, "INSERT INTO message(name, size, spilled, dests, bytes) VALUES(?, ?, ?, ?, ?)", e);
+
+	if (st == NULL)
+		return -1;
+	format_dests(m, &dests);
+	sqlite3_bind_text(st, 1, p->name, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)p->size);
+	sqlite3_bind_int(st, 3, p->spilled);
+	sqlite3_bind_text(st, 4, dests.p, (int)dests.n, SQLITE_STATIC);
+	if (!p->spilled)
+		sqlite3_bind_blob64(st, 5, p->bytes, p->size, SQLITE_STATIC);
+	int rc = db_step(c, st, e);
+	sqlite3_clear_bindings(st);
+	buf_free(&dests);
+	if (rc != 0)
+		return -1;
+	p->row = sqlite3_last_insert_rowid(db_handle(c));
+	return m->entry != NULL ? outqueue_insert(c, p->name, m->entry, p->size, e) : 0;
+}
+
+static int apply(struct db_conn *c, void *arg, struct err *e)
+{
+	struct acceptance *a = arg;
+
+	for (size_t i = 0; i < a->nmessages; i++)
+		if (insert_message(c, &a->messages[i], e) != 0)
+			return -1;
+	for (size_t i = 0; i < a->nextras; i++)
+		if (a->extras[i].apply(c, a->extras[i].arg, e) != 0)
+			return -1;
+	return 0;
+}
+
+static int undo(struct db_conn *c, void *arg, struct err *e)
+{
+	struct acceptance *a = arg;
+
+	for (size_t i = 0; i < a->nmessages; i++) {
+		struct accept_message *m = &a->messages[i];
+		sqlite3_stmt *st = db_stmt(c, "DELETE FROM message WHERE name = ?", e);
+		if (st == NULL)
+			return -1;
+		sqlite3_bind_text(st, 1, m->pending->name, -1, SQLITE_STATIC);
+		if (db_step(c, st, e) != 0 || (m->entry != NULL && outqueue_erase(c, m->pending->name, e) != 0))
+			return -1;
+	}
+	for (size_t i = 0; i < a->nextras; i++)
+		if (a->extras[i].undo != NULL && a->extras[i].undo(c, a->extras[i].arg, e) != 0)
+			return -1;
+	return 0;
+}
+
+static void answer(struct acceptance *a, enum acceptance_result r)
+{
+	struct delivery *d = a->d;
+
+	d->accepting--;
+	a->done(a->arg, r);
+	acceptance_free(&a);
+	acceptance_resume(d);
+}
+
+static void forget_spooled(struct acceptance *a)
+{
+	for (size_t i = 0; i < a->nmessages; i++) {
+		struct accept_message *m = &a->messages[i];
+		if (m->pending != NULL && m->pending->spilled)
+			unlinkat(m->entry != NULL ? a->d->outqueue_spool_fd : a->d->spool_fd, m->pending->name, 0);
+	}
+}
+
+static void release_memory(struct acceptance *a)
+{
+	a->d->unplaced_bytes -= a->bytes;
+	a->d->unplaced_count -= a->nmessages;
+}
+
+static void committed(struct acceptance *a)
+{
+	for (size_t i = 0; i < a->nmessages; i++) {
+		struct pending *p = a->messages[i].pending;
+		a->messages[i].pending = NULL;
+		placing_start(a->d, p);
+	}
+}
+
+static void on_outcome(void *arg, enum db_outcome outcome, const struct err *e)
+{
+	struct acceptance *a = arg;
+
+	/* From here placing_start counts what is still unplaced. */
+	release_memory(a);
+	if (outcome == DB_COMMITTED) {
+		committed(a);
+		answer(a, ACCEPTED);
+		return;
+	}
+	log_error("delivery.commit", kv_s("error", e != NULL ? e->text : ""), kv_i("unknown", outcome == DB_UNKNOWN));
+	if (outcome == DB_FAILED)
+		forget_spooled(a);
+	answer(a, outcome == DB_FAILED ? ACCEPT_NO_SPACE : ACCEPT_UNKNOWN);
+}
+
+static void submit(struct acceptance *a)
+{
+	struct db_job job = {apply, undo, on_outcome, a, a->lane, (size_t)a->bytes + a->nmessages * ROW_OVERHEAD};
+
+	database_submit(a->d->db, &job);
+}
+
+static void make_pending(struct delivery *d, struct accept_message *m)
+{
+	struct pending *p = xcalloc(1, sizeof *p);
+
+	random_name(p->name);
+	m->pending = p;
+	p->spilled = !stays_in_memory(m);
+	if (m->entry != NULL) {
+		p->env = outqueue_env_format(m->entry);
+		return;
+	}
+	p->ndests = m->users.n;
+	p->dests = xcalloc(p->ndests, sizeof *p->dests);
+	for (size_t i = 0; i < p->ndests; i++)
+		p->dests[i] = (struct dest){.box = box_get(d, m->users.v[i]), .message = p};
+}
+
+static void spool_all(void *arg)
+{
+	struct acceptance *a = arg;
+
+	for (size_t i = 0; i < a->nmessages && !a->failed; i++) {
+		struct accept_message *m = &a->messages[i];
+		if (m->pending->spilled && build_in_spool(a->d, m) != 0) {
+			m->pending->spilled = false; /* nothing to forget */
+			a->failed = true;
+		}
+	}
+}
+
+static void after_spool(void *arg)
+{
+	struct acceptance *a = arg;
+
+	if (!a->failed) {
+		submit(a);
+		return;
+	}
+	forget_spooled(a);
+	release_memory(a);
+	answer(a, ACCEPT_NO_SPACE);
+}
+
+static void begin(struct acceptance *a)
+{
+	bool spools = false;
+
+	a->bytes = 0;
+	for (size_t i = 0; i < a->nmessages; i++) {
+		struct accept_message *m = &a->messages[i];
+		make_pending(a->d, m);
+		spools = spools || m->pending->spilled;
+		if (!m->pending->spilled) {
+			build_in_memory(m);
+			a->bytes += m->pending->size;
+		}
+	}
+	a->d->unplaced_bytes += a->bytes;
+	a->d->unplaced_count += a->nmessages;
+	if (spools)
+		workers_run(a->d->workers, spool_all, after_spool, a);
+	else
+		submit(a);
+}
+
+static void refuse(void *arg)
+{
+	answer(arg, ACCEPT_NO_SPACE);
+}
+
+static bool sources_failed(const struct acceptance *a)
+{
+	for (size_t i = 0; i < a->nmessages; i++)
+		if (a->messages[i].source != NULL && gather_failed(a->messages[i].source))
+			return true;
+	return false;
+}
+
+static uint64_t total_size(const struct acceptance *a)
+{
+	uint64_t all = 0;
+
+	for (size_t i = 0; i < a->nmessages; i++)
+		all += rough_size(&a->messages[i]);
+	return all;
+}
+
+void acceptance_commit(struct acceptance **ap, void (*done)(void *arg, enum acceptance_result r), void *arg)
+{
+	struct acceptance *a = *ap;
+	struct delivery *d = a->d;
+
+	*ap = NULL;
+	a->done = done;
+	a->arg = arg;
+	d->accepting++;
+	if (sources_failed(a) || (a->nmessages > 0 && !delivery_has_room(d, total_size(a))))
+		loop_post(d->loop, refuse, a);
+	else if (d->unplaced_bytes > UNPLACED_MAX || !TAILQ_EMPTY(&d->waiting))
+		TAILQ_INSERT_TAIL(&d->waiting, a, link);
+	else
+		begin(a);
+}
+
+void acceptance_resume(struct delivery *d)
+{
+	while (!TAILQ_EMPTY(&d->waiting) && d->unplaced_bytes <= UNPLACED_MAX) {
+		struct acceptance *a = TAILQ_FIRST(&d->waiting);
+		TAILQ_REMOVE(&d->waiting, a, link);
+		begin(a);
+	}
+}

@@ -1,0 +1,392 @@
+#include "route/delivery.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "route/delivery_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { SLACK_BYTES = 4 * 1024 * 1024, SLACK_INODES = 16, STOP_POLL_MS = 20 };
+
+const char delivery_schema[] =
+    /* dests: "m USER" or "q", a line each. bytes is NULL where .spool/NAME holds them. */
+    "CREATE TABLE IF NOT EXISTS message(id INTEGER PRIMARY KEY, name TEXT NOT NULL, size INTEGER NOT NULL,"
+    " spilled INTEGER NOT NULL, dests TEXT NOT NULL, bytes BLOB);"
+    /* Every destination of the message was linked during this boot. */
+    "CREATE TABLE IF NOT EXISTS linked(message INTEGER PRIMARY KEY, boot TEXT NOT NULL);";
+
+/* ---- boxes ---- */
+
+static unsigned bucket(const char *user)
+{
+	unsigned h = 2166136261U;
+
+	for (; *user != '\0'; user++)
+		h = (h ^ (unsigned char)*user) * 16777619U;
+	return h % BOX_BUCKETS;
+}
+
+static struct box *box_find(const struct delivery *d, const char *user)
+{
+	struct box *b;
+
+	LIST_FOREACH(b, &d->boxes[bucket(user)], link)
+	if (strcmp(b->user, user) == 0)
+		return b;
+	return NULL;
+}
+
+struct box *box_get(struct delivery *d, const char *user)
+{
+	struct box *b = box_find(d, user);
+
+	if (b != NULL)
+		return b;
+	b = xcalloc(1, sizeof *b);
+	b->user = xstrdup(user);
+	b->new_fd = -1;
+	TAILQ_INIT(&b->unlinked);
+	TAILQ_INIT(&b->waiters);
+	LIST_INSERT_HEAD(&d->boxes[bucket(user)], b, link);
+	return b;
+}
+
+static bool waits(const struct box *b, const struct waiter *w)
+{
+	const struct dest *first = TAILQ_FIRST(&b->unlinked);
+
+	return first != NULL && first->message->seq <= w->seq;
+}
+
+static void wake_later(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->done(w->arg);
+	free(w);
+}
+
+void box_wake(struct delivery *d, struct box *b)
+{
+	for (struct waiter *w; (w = TAILQ_FIRST(&b->waiters)) != NULL && !waits(b, w);) {
+		TAILQ_REMOVE(&b->waiters, w, link);
+		d->nwaiters--;
+		loop_post(d->loop, wake_later, w);
+	}
+}
+
+void delivery_settled(struct delivery *d, const char *user, void (*done)(void *arg), void *arg)
+{
+	struct waiter *w = xmalloc(sizeof *w);
+	struct box *b = box_find(d, user);
+
+	*w = (struct waiter){.seq = d->seq, .done = done, .arg = arg};
+	if (b == NULL || !waits(b, w)) {
+		loop_post(d->loop, wake_later, w);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&b->waiters, w, link);
+	d->nwaiters++;
+	settler_kick(d, true);
+}
+
+void delivery_on_queued(struct delivery *d, void (*fn)(void *arg, const char *id), void *arg)
+{
+	d->queued = fn;
+	d->queued_arg = arg;
+}
+
+void delivery_on_trouble(struct delivery *d, void (*fn)(void *arg, const char *user, int error), void *arg)
+{
+	d->trouble = fn;
+	d->trouble_arg = arg;
+}
+
+struct database *delivery_database(const struct delivery *d)
+{
+	return d->db;
+}
+
+/* ---- room ---- */
+
+static bool fd_has_room(int fd, uint64_t bytes, uint64_t inodes)
+{
+	struct statvfs v;
+
+	if (fstatvfs(fd, &v) != 0 || (v.f_flag & ST_RDONLY))
+		return false;
+	/* Some file systems have no fixed number of inodes and say 0. */
+	if (v.f_files != 0 && v.f_favail < inodes)
+		return false;
+	return (uint64_t)v.f_bavail * v.f_frsize >= bytes;
+}
+
+bool delivery_has_room(const struct delivery *d, uint64_t bytes)
+{
+	/* In the log, in a file, and what is accepted but in no file yet. */
+	uint64_t need = d->unplaced_bytes + 2 * bytes + SLACK_BYTES;
+	uint64_t inodes = d->unplaced_count + SLACK_INODES;
+
+	return fd_has_room(d->spool_fd, need, inodes) && fd_has_room(d->outqueue_fd, need, inodes) &&
+	       fd_has_room(d->state_fd, need, SLACK_INODES);
+}
+
+/* ---- QUIT's deletions ---- */
+
+struct deletion {
+	struct delivery *d;
+	char *user;
+	struct strlist names;
+	void (*done)(void *arg, bool ok);
+	void *arg;
+	bool ok, unlinked;
+};
+
+static int add_tombstones(struct db_conn *c, void *arg, struct err *e)
+{
+	struct deletion *del = arg;
+
+	for (size_t i = 0; i < del->names.n; i++)
+		if (tombstone_add(c, del->user, del->names.v[i], e) != 0)
+			return -1;
+	return 0;
+}
+
+static int remove_tombstones(struct db_conn *c, void *arg, struct err *e)
+{
+	struct deletion *del = arg;
+
+	for (size_t i = 0; i < del->names.n; i++)
+		if (tombstone_remove(c, del->user, del->names.v[i], e) != 0)
+			return -1;
+	return 0;
+}
+
+static void unlink_all(void *arg)
+{
+	struct deletion *del = arg;
+	struct err e;
+
+	del->unlinked = maildir_unlink_list(del->d->maildir, del->user, &del->names, &e) == 0;
+	/* The tombstones stay and hide what is left; the next start tries again. */
+	if (!del->unlinked)
+		log_error("delivery.unlink", kv_s("user", del->user), kv_s("error", e.text));
+}
+
+static void deletion_end(struct deletion *del)
+{
+	del->done(del->arg, del->ok);
+	free(del->user);
+	strlist_free(&del->names);
+	free(del);
+}
+
+static void after_unlink(void *arg)
+{
+	struct deletion *del = arg;
+	struct delivery *d = del->d;
+
+	for (size_t i = 0; del->unlinked && i < del->names.n; i++) {
+		struct tomb *t = xcalloc(1, sizeof *t);
+		t->mailbox = xstrdup(del->user);
+		t->name = xstrdup(del->names.v[i]);
+		TAILQ_INSERT_TAIL(&d->tombs, t, link);
+	}
+	d->accepting--;
+	deletion_end(del);
+	settler_kick(d, false);
+}
+
+static void after_tombstones(void *arg, enum db_outcome outcome, const struct err *e)
+{
+	struct deletion *del = arg;
+
+	del->ok = outcome == DB_COMMITTED;
+	if (del->ok) {
+		workers_run(del->d->workers, unlink_all, after_unlink, del);
+		return;
+	}
+	log_error("delivery.delete", kv_s("user", del->user), kv_s("error", e != NULL ? e->text : ""));
+	del->d->accepting--;
+	deletion_end(del);
+}
+
+void delivery_delete(struct delivery *d, const char *user, const struct strlist *names,
+                     void (*done)(void *arg, bool ok), void *arg)
+{
+	struct deletion *del = xcalloc(1, sizeof *del);
+
+	*del = (struct deletion){.d = d, .user = xstrdup(user), .done = done, .arg = arg};
+	strlist_copy(&del->names, names);
+	d->accepting++;
+	struct db_job job = {add_tombstones, remove_tombstones, after_tombstones, del, DB_LANE_POP3, names->n * 100};
+	database_submit(d->db, &job);
+}
+
+/* ---- life ---- */
+
+static int open_dir(const char *path, const char *sub, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(e, "%s", path);
+	if (sub == NULL)
+		return fd;
+	if (mkdirat(fd, sub, 0700) != 0 && errno != EEXIST) {
+		err_errno(e, "%s/%s", path, sub);
+		close(fd);
+		return -1;
+	}
+	int inner = openat(fd, sub, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (inner < 0)
+		err_errno(e, "%s/%s", path, sub);
+	/* The spool's own name must survive a power cut before anything in it counts. */
+	else if (fsync(fd) != 0) {
+		err_errno(e, "%s", path);
+		close(inner);
+		inner = -1;
+	}
+	close(fd);
+	return inner;
+}
+
+static void add_sync_fd(struct delivery *d, int fd)
+{
+	struct stat st, other;
+
+	if (fstat(fd, &st) != 0)
+		return;
+	for (size_t i = 0; i < d->nsync_fds; i++)
+		if (fstat(d->sync_fds[i], &other) == 0 && other.st_dev == st.st_dev)
+			return;
+	d->sync_fds[d->nsync_fds++] = fd;
+}
+
+static int open_folders(struct delivery *d, const struct config *c, struct err *e)
+{
+	if ((d->spool_fd = open_dir(c->mailboxes, ".spool", e)) < 0 ||
+	    (d->outqueue_fd = open_dir(c->outqueue, NULL, e)) < 0 ||
+	    (d->outqueue_spool_fd = open_dir(c->outqueue, ".spool", e)) < 0 ||
+	    (d->state_fd = open_dir(c->state, NULL, e)) < 0)
+		return -1;
+	add_sync_fd(d, d->spool_fd);
+	add_sync_fd(d, d->outqueue_fd);
+	return 0;
+}
+
+struct delivery *delivery_new(struct loop *l, struct workers *w, struct database *db, struct maildir *m,
+                              const struct config *c, struct err *e)
+{
+	struct delivery *d = xcalloc(1, sizeof *d);
+
+	*d = (struct delivery){.loop = l,
+	                       .workers = w,
+	                       .db = db,
+	                       .maildir = m,
+	                       .spool_fd = -1,
+	                       .outqueue_fd = -1,
+	                       .outqueue_spool_fd = -1,
+	                       .state_fd = -1};
+	TAILQ_INIT(&d->to_write);
+	TAILQ_INIT(&d->written);
+	TAILQ_INIT(&d->linked);
+	TAILQ_INIT(&d->retry);
+	TAILQ_INIT(&d->tombs);
+	TAILQ_INIT(&d->waiting);
+	settler_init(d);
+	if (open_folders(d, c, e) != 0)
+		delivery_free(&d);
+	return d;
+}
+
+void delivery_start(struct delivery *d)
+{
+	settler_kick(d, false);
+}
+
+static bool idle(const struct delivery *d)
+{
+	return d->accepting == 0 && d->writing == 0 && !d->round_running && TAILQ_EMPTY(&d->to_write) &&
+	       TAILQ_EMPTY(&d->written) && TAILQ_EMPTY(&d->linked) && TAILQ_EMPTY(&d->tombs) &&
+	       TAILQ_EMPTY(&d->waiting);
+}
+
+static void poll_stop(void *arg)
+{
+	struct delivery *d = arg;
+
+	if (idle(d) || clock_mono_ms() >= d->stop_until) {
+		d->stopped(d->stopped_arg);
+		return;
+	}
+	settler_kick(d, true);
+	loop_timer_set(d->stop_timer, STOP_POLL_MS);
+}
+
+void delivery_stop(struct delivery *d, int64_t ms, void (*done)(void *arg), void *arg)
+{
+	d->stopped = done;
+	d->stopped_arg = arg;
+	d->stop_until = clock_mono_ms() + ms;
+	d->stop_timer = loop_timer_new(d->loop, poll_stop, d);
+	loop_timer_set(d->stop_timer, 0);
+}
+
+static void free_list(struct pending_list *list)
+{
+	for (struct pending *p; (p = TAILQ_FIRST(list)) != NULL;) {
+		TAILQ_REMOVE(list, p, link);
+		pending_free(&p);
+	}
+}
+
+static void free_boxes(struct delivery *d)
+{
+	for (size_t i = 0; i < BOX_BUCKETS; i++) {
+		for (struct box *b; (b = LIST_FIRST(&d->boxes[i])) != NULL;) {
+			LIST_REMOVE(b, link);
+			for (struct waiter *w; (w = TAILQ_FIRST(&b->waiters)) != NULL;) {
+				TAILQ_REMOVE(&b->waiters, w, link);
+				free(w);
+			}
+			free(b->user);
+			free(b);
+		}
+	}
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void delivery_free(struct delivery **dp)
+{
+	struct delivery *d = *dp;
+
+	if (d == NULL)
+		return;
+	*dp = NULL;
+	free_list(&d->to_write);
+	free_list(&d->written);
+	free_list(&d->linked);
+	free_list(&d->retry);
+	settler_forget_tombs(&d->tombs);
+	free_boxes(d);
+	loop_timer_free(&d->round_timer);
+	loop_timer_free(&d->stop_timer);
+	close_fd(d->spool_fd);
+	close_fd(d->outqueue_fd);
+	close_fd(d->outqueue_spool_fd);
+	close_fd(d->state_fd);
+	free(d);
+}

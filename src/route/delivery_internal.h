@@ -1,0 +1,143 @@
+/* Inside route/: the states by which a message becomes safe, and who moves it on.
+ *
+ *   gathered   in a gather, nowhere else; a crash forgets it, and its sender was told nothing
+ *   committed  a row in table message (with the bytes, or with a durable .spool file): accepted
+ *   written    .spool/NAME holds the bytes too, not flushed
+ *   linked     synced and linked into every new/ (or the outqueue); the row says in which boot
+ *   settled    the links are synced: the row goes, then the .spool file
+ *
+ * gather.c gathers, acceptance.c commits, placing.c writes, settler.c settles, recovery.c does it all after a crash.
+ * All state here belongs to the loop's thread, but for what a round (struct round) was handed. */
+#ifndef OFM_ROUTE_DELIVERY_INTERNAL_H
+#define OFM_ROUTE_DELIVERY_INTERNAL_H
+
+#include "base/random.h"
+#include "route/delivery.h"
+
+#include <sys/queue.h>
+
+enum {
+	UNPLACED_MAX = 64 * 1024 * 1024, /* bytes in memory that no file holds yet */
+	ROUND_MS = 100,                  /* between the starts of two rounds under load */
+	WRITE_AT_ONCE = 32,              /* messages a worker writes in one task */
+	DROP_AT_ONCE = 200,              /* rows a settling commit drops */
+	WRITE_RETRY_MS = 1000,
+	PLACE_RETRY_MS = 60 * 1000
+};
+
+struct pending;
+
+struct waiter { /* delivery_settled */
+	TAILQ_ENTRY(waiter) link;
+	uint64_t seq;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+/* One user's mailbox as delivery sees it. */
+struct box {
+	LIST_ENTRY(box) link;
+	char *user;
+	TAILQ_HEAD(, dest) unlinked; /* in order of commit */
+	TAILQ_HEAD(, waiter) waiters;
+	int new_fd; /* new/ during a round; belongs to the round's worker */
+};
+
+struct dest {
+	TAILQ_ENTRY(dest) in_box;
+	struct box *box;
+	struct pending *message;
+	bool linked;
+	bool failed; /* the last try to place it failed: tried again later, nobody waits for it */
+	int error;   /* its errno */
+};
+
+/* A committed message on its way into its folders. */
+struct pending {
+	TAILQ_ENTRY(pending) link;
+	uint64_t seq;
+	char name[RANDOM_NAME_MAX];
+	uint64_t size;
+	int64_t row; /* set by the writer's thread */
+	char *bytes; /* owned; NULL once a file holds them */
+	bool spilled;
+	bool write_failed;
+	bool marked; /* the row says that all is linked */
+	char *env;   /* outqueue: the text of ID.env; NULL for mailboxes */
+	bool queue_linked;
+	bool queue_told;
+	size_t ndests;
+	struct dest *dests;
+};
+TAILQ_HEAD(pending_list, pending);
+
+struct tomb { /* a deletion whose file is unlinked, and not yet synced */
+	TAILQ_ENTRY(tomb) link;
+	char *mailbox, *name;
+};
+TAILQ_HEAD(tomb_list, tomb);
+
+#define BOX_BUCKETS 256
+
+struct delivery {
+	struct loop *loop;
+	struct workers *workers;
+	struct database *db;
+	struct maildir *maildir;
+	int spool_fd, outqueue_fd, outqueue_spool_fd, state_fd;
+	int sync_fds[4]; /* one a file system, opened at start and kept */
+	size_t nsync_fds;
+	uint64_t unplaced_bytes;
+	size_t unplaced_count;
+	size_t accepting; /* acceptances between commit and done */
+	uint64_t seq;
+	LIST_HEAD(, box) boxes[BOX_BUCKETS];
+	struct pending_list to_write, written, linked;
+	unsigned writing; /* write tasks under way */
+	struct tomb_list tombs;
+	TAILQ_HEAD(, acceptance) waiting; /* for memory */
+	/* settler */
+	bool round_running;
+	struct pending_list retry; /* destinations that failed */
+	int64_t retry_at;
+	size_t nwaiters;
+	int64_t last_round;
+	struct loop_timer *round_timer;
+	/* outside view */
+	void (*queued)(void *arg, const char *id);
+	void *queued_arg;
+	void (*trouble)(void *arg, const char *user, int error);
+	void *trouble_arg;
+	struct loop_timer *stop_timer;
+	int64_t stop_until;
+	void (*stopped)(void *arg);
+	void *stopped_arg;
+};
+
+struct box *box_get(struct delivery *d, const char *user);
+void box_wake(struct delivery *d, struct box *b);
+
+/* Files (placing.c); any thread. All 0 or -1 with errno. */
+int placing_write(int dirfd, const char *name, const void *bytes, size_t n, bool durable);
+int placing_file_name(const struct pending *p, char out[static 80]); /* NAME,S=SIZE */
+int placing_link(struct delivery *d, struct pending *p, struct dest *de);
+int placing_link_queue(struct delivery *d, struct pending *p);
+int placing_spool(struct delivery *d, struct pending *p); /* writes the spool file(s) from memory */
+void placing_unspool(struct delivery *d, const struct pending *p);
+int placing_sync(struct delivery *d);
+void placing_close_boxes(struct delivery *d);
+
+/* Takes a committed message over. */
+void placing_start(struct delivery *d, struct pending *p);
+/* Tries again what could not be written. */
+void placing_retry(struct delivery *d);
+void pending_free(struct pending **p);
+/* Starts a round at once, or when ROUND_MS have passed since the last one began. */
+void settler_kick(struct delivery *d, bool now);
+void settler_init(struct delivery *d);
+int settler_drop_row(struct db_conn *c, int64_t row, struct err *e);
+void settler_forget_tombs(struct tomb_list *list);
+/* Runs acceptances that waited for memory. */
+void acceptance_resume(struct delivery *d);
+
+#endif

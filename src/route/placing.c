@@ -1,0 +1,305 @@
+/* Files of committed messages: the spool, the links, the flushes. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "route/delivery_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { WRITE_TASKS = 2, COPY_CHUNK = 64 * 1024, ENV_NAME = RANDOM_NAME_MAX + 8 };
+
+struct write_task {
+	struct delivery *d;
+	struct pending_list list;
+};
+
+void pending_free(struct pending **pp)
+{
+	struct pending *p = *pp;
+
+	if (p == NULL)
+		return;
+	*pp = NULL;
+	free(p->bytes);
+	free(p->env);
+	free(p->dests);
+	free(p);
+}
+
+static void env_name(const struct pending *p, char out[static ENV_NAME])
+{
+	snprintf(out, ENV_NAME, "%s.env", p->name);
+}
+
+int placing_file_name(const struct pending *p, char out[static 80])
+{
+	return snprintf(out, 80, "%s,S=%llu", p->name, (unsigned long long)p->size);
+}
+
+int placing_write(int dirfd, const char *name, const void *bytes, size_t n, bool durable)
+{
+	const char *at = bytes;
+	int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	/* A leftover of a failed try: its pages may be bad, so it is not written over but replaced. */
+	if (fd < 0 && errno == EEXIST && unlinkat(dirfd, name, 0) == 0)
+		fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -1;
+	while (n > 0) {
+		ssize_t done = write(fd, at, n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			goto fail;
+		at += done;
+		n -= (size_t)done;
+	}
+	if (durable && fsync(fd) != 0)
+		goto fail;
+	return close(fd);
+fail:;
+	int saved = errno;
+	close(fd);
+	unlinkat(dirfd, name, 0);
+	errno = saved;
+	return -1;
+}
+
+int placing_spool(struct delivery *d, struct pending *p)
+{
+	char env[ENV_NAME];
+
+	if (p->env == NULL)
+		return p->bytes != NULL ? placing_write(d->spool_fd, p->name, p->bytes, p->size, false) : 0;
+	env_name(p, env);
+	if (p->bytes != NULL && placing_write(d->outqueue_spool_fd, p->name, p->bytes, p->size, false) != 0)
+		return -1;
+	return placing_write(d->outqueue_spool_fd, env, p->env, strlen(p->env), false);
+}
+
+void placing_unspool(struct delivery *d, const struct pending *p)
+{
+	char env[ENV_NAME];
+
+	if (p->env == NULL) {
+		unlinkat(d->spool_fd, p->name, 0);
+		return;
+	}
+	env_name(p, env);
+	unlinkat(d->outqueue_spool_fd, p->name, 0);
+	unlinkat(d->outqueue_spool_fd, env, 0);
+}
+
+int placing_sync(struct delivery *d)
+{
+	for (size_t i = 0; i < d->nsync_fds; i++)
+		if (syncfs(d->sync_fds[i]) != 0)
+			return -1;
+	return 0;
+}
+
+/* ---- links ---- */
+
+static int open_new(struct delivery *d, struct box *b)
+{
+	struct err e = {0, ""};
+
+	if (b->new_fd >= 0)
+		return 0;
+	b->new_fd = maildir_open_dir(d->maildir, b->user, "new", &e);
+	if (b->new_fd < 0 && e.code == ENOENT && maildir_create(d->maildir, b->user, &e) == 0)
+		b->new_fd = maildir_open_dir(d->maildir, b->user, "new", &e);
+	if (b->new_fd >= 0)
+		return 0;
+	log_error("delivery.mailbox", kv_s("user", b->user), kv_s("error", e.text));
+	errno = e.code != 0 ? e.code : EIO;
+	return -1;
+}
+
+static bool same_file(int dir_a, const char *a, int dir_b, const char *b)
+{
+	struct stat x, y;
+
+	return fstatat(dir_a, a, &x, AT_SYMLINK_NOFOLLOW) == 0 && fstatat(dir_b, b, &y, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static int copy_bytes(int from, int to)
+{
+	char *chunk = xmalloc(COPY_CHUNK);
+	ssize_t n;
+
+	while ((n = read(from, chunk, COPY_CHUNK)) > 0)
+		if (write(to, chunk, (size_t)n) != n)
+			break;
+	free(chunk);
+	return n == 0 ? 0 : -1;
+}
+
+/* Another file system, a link limit, or links forbidden: a copy, flushed by itself since no round's sync covers it. */
+static int copy_over(int spool, const char *name, int dir, const char *target)
+{
+	char temporary[RANDOM_NAME_MAX + 4] = ".t.";
+	int rc = -1, to = -1;
+	int from = openat(spool, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (from < 0)
+		return -1;
+	random_name(temporary + 3);
+	to = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (to < 0)
+		goto out;
+	if (copy_bytes(from, to) == 0 && fsync(to) == 0 && renameat(dir, temporary, dir, target) == 0 &&
+	    fsync(dir) == 0)
+		rc = 0;
+	int saved = errno;
+	if (rc != 0)
+		unlinkat(dir, temporary, 0);
+	close(to);
+	errno = saved;
+out:
+	close(from);
+	return rc;
+}
+
+static int link_into(int spool, const char *name, int dir, const char *target)
+{
+	if (linkat(spool, name, dir, target, 0) == 0)
+		return 0;
+	if (errno == EEXIST && same_file(spool, name, dir, target))
+		return 0;
+	if (errno == EXDEV || errno == EPERM || errno == EMLINK)
+		return copy_over(spool, name, dir, target);
+	return -1;
+}
+
+int placing_link(struct delivery *d, struct pending *p, struct dest *de)
+{
+	char target[80];
+
+	if (open_new(d, de->box) != 0)
+		return -1;
+	placing_file_name(p, target);
+	if (link_into(d->spool_fd, p->name, de->box->new_fd, target) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return -1;
+	/* Somebody else's message of this name: never taken for ours. */
+	struct pending other = {.size = p->size};
+	random_name(other.name);
+	placing_file_name(&other, target);
+	log_warning("delivery.name_taken", kv_s("user", de->box->user), kv_s("name", p->name), kv_s("now", target));
+	return link_into(d->spool_fd, p->name, de->box->new_fd, target);
+}
+
+int placing_link_queue(struct delivery *d, struct pending *p)
+{
+	char env[ENV_NAME], eml[ENV_NAME];
+
+	env_name(p, env);
+	snprintf(eml, sizeof eml, "%s.eml", p->name);
+	/* The message last: whoever sees ID.eml finds its envelope. */
+	if (link_into(d->outqueue_spool_fd, env, d->outqueue_fd, env) != 0)
+		return -1;
+	return link_into(d->outqueue_spool_fd, p->name, d->outqueue_fd, eml);
+}
+
+void placing_close_boxes(struct delivery *d)
+{
+	struct box *b;
+
+	for (size_t i = 0; i < BOX_BUCKETS; i++) {
+		LIST_FOREACH(b, &d->boxes[i], link)
+		{
+			if (b->new_fd >= 0)
+				close(b->new_fd);
+			b->new_fd = -1;
+		}
+	}
+}
+
+/* ---- writing, by workers ---- */
+
+static void write_some(void *arg)
+{
+	struct write_task *t = arg;
+	struct pending *p;
+
+	TAILQ_FOREACH(p, &t->list, link)
+	{
+		p->write_failed = placing_spool(t->d, p) != 0;
+		if (p->write_failed)
+			log_error("delivery.write", kv_s("id", p->name), kv_s("error", strerror(errno)));
+	}
+}
+
+static void dispatch(struct delivery *d);
+
+static void after_write(void *arg)
+{
+	struct write_task *t = arg;
+	struct delivery *d = t->d;
+	bool failed = false;
+
+	d->writing--;
+	for (struct pending *p; (p = TAILQ_FIRST(&t->list)) != NULL;) {
+		TAILQ_REMOVE(&t->list, p, link);
+		if (p->write_failed) {
+			failed = true;
+			TAILQ_INSERT_TAIL(&d->to_write, p, link);
+			continue;
+		}
+		d->unplaced_count--;
+		if (p->bytes != NULL)
+			d->unplaced_bytes -= p->size;
+		free(p->bytes);
+		p->bytes = NULL;
+		TAILQ_INSERT_TAIL(&d->written, p, link);
+	}
+	free(t);
+	settler_kick(d, false);
+	acceptance_resume(d);
+	/* A full disk: the settler's rounds free space and try again. */
+	if (!failed)
+		dispatch(d);
+}
+
+static void dispatch(struct delivery *d)
+{
+	while (d->writing < WRITE_TASKS && !TAILQ_EMPTY(&d->to_write)) {
+		struct write_task *t = xcalloc(1, sizeof *t);
+		t->d = d;
+		TAILQ_INIT(&t->list);
+		for (int i = 0; i < WRITE_AT_ONCE && !TAILQ_EMPTY(&d->to_write); i++) {
+			struct pending *p = TAILQ_FIRST(&d->to_write);
+			TAILQ_REMOVE(&d->to_write, p, link);
+			TAILQ_INSERT_TAIL(&t->list, p, link);
+		}
+		d->writing++;
+		workers_run(d->workers, write_some, after_write, t);
+	}
+}
+
+void placing_retry(struct delivery *d)
+{
+	dispatch(d);
+}
+
+void placing_start(struct delivery *d, struct pending *p)
+{
+	p->seq = ++d->seq;
+	for (size_t i = 0; i < p->ndests; i++)
+		TAILQ_INSERT_TAIL(&p->dests[i].box->unlinked, &p->dests[i], in_box);
+	d->unplaced_count++;
+	if (p->bytes != NULL)
+		d->unplaced_bytes += p->size;
+	TAILQ_INSERT_TAIL(&d->to_write, p, link);
+	dispatch(d);
+}

@@ -1,0 +1,160 @@
+#include "route/report.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "mail/rewrite.h"
+#include "store/ledger.h"
+
+#include <stdlib.h>
+
+enum { REPORT_MAX = 1024 * 1024 };
+
+static void add_body(struct buf *out, struct slice body)
+{
+	while (body.n > 0) {
+		struct slice line = slice_sub(body, 0, slice_find(body, '\n'));
+		body = slice_sub(body, line.n + 1, body.n);
+		buf_add_slice(out, line);
+		buf_add_str(out, "\r\n");
+	}
+}
+
+void report_format(struct buf *out, const struct config *c, const char *to_user, const char *subject, const char *body)
+{
+	char date[40], id[RANDOM_NAME_MAX];
+
+	buf_init(out, REPORT_MAX);
+	clock_rfc5322(clock_wall_s(), date);
+	random_name(id);
+	buf_printf(out, "Return-Path: <>\r\nDate: %s\r\nMessage-ID: <%s@%s>\r\n", date, id, c->hostname);
+	buf_printf(out, "From: Mail gateway <%s@%s>\r\nTo: <%s@%s>\r\n", c->postmaster->name, c->domain, to_user,
+	           c->domain);
+	rewrite_add_field(out, "Subject", subject);
+	buf_add_str(out, "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
+	                 "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
+	add_body(out, slice_of(body));
+}
+
+void report_add(struct acceptance *a, const struct config *c, const char *subject, const char *body)
+{
+	struct buf out;
+
+	report_format(&out, c, c->postmaster->name, subject, body);
+	size_t m = acceptance_message(a, buf_slice(&out), NULL, 0, false);
+	acceptance_to_mailbox(a, m, c->postmaster->name);
+	buf_free(&out);
+}
+
+/* ---- reports of their own ---- */
+
+struct report {
+	struct delivery *d;
+	struct config *c;
+	char *once_key, *subject, *body;
+	bool told;
+};
+
+static void report_free(struct report *r)
+{
+	config_unref(&r->c);
+	free(r->once_key);
+	free(r->subject);
+	free(r->body);
+	free(r);
+}
+
+static void on_committed(void *arg, enum acceptance_result result)
+{
+	struct report *r = arg;
+
+	if (result != ACCEPTED)
+		log_error("report.lost", kv_s("subject", r->subject));
+	report_free(r);
+}
+
+static int set_told(struct db_conn *c, void *arg, struct err *e)
+{
+	char *value = NULL;
+
+	if (fact_get(c, arg, &value, e) != 0)
+		return -1;
+	bool told = value != NULL;
+	free(value);
+	/* Another report of the same trouble was quicker. */
+	return told ? err_set(e, 0, "told already") : fact_set(c, arg, "told", e);
+}
+
+static int unset_told(struct db_conn *c, void *arg, struct err *e)
+{
+	return fact_set(c, arg, NULL, e);
+}
+
+static void send_report(struct report *r)
+{
+	struct acceptance *a = acceptance_new(r->d, DB_LANE_SYSTEM);
+
+	report_add(a, r->c, r->subject, r->body);
+	if (r->once_key != NULL)
+		acceptance_extra(a, set_told, unset_told, xstrdup(r->once_key), free);
+	acceptance_commit(&a, on_committed, r);
+}
+
+static int read_told(struct db_conn *c, void *arg, struct err *e)
+{
+	struct report *r = arg;
+	char *value = NULL;
+
+	if (fact_get(c, r->once_key, &value, e) != 0)
+		return -1;
+	r->told = value != NULL;
+	free(value);
+	return 0;
+}
+
+static void on_told(void *arg, int rc, const struct err *e)
+{
+	struct report *r = arg;
+
+	(void)e;
+	/* When in doubt, tell. */
+	if (rc == 0 && r->told)
+		report_free(r);
+	else
+		send_report(r);
+}
+
+void report_postmaster(struct delivery *d, const struct config *c, const char *once_key, const char *subject,
+                       const char *body)
+{
+	struct report *r = xcalloc(1, sizeof *r);
+
+	*r = (struct report){.d = d, .c = config_ref(c), .subject = xstrdup(subject), .body = xstrdup(body)};
+	log_warning("report", kv_s("subject", subject));
+	if (once_key == NULL) {
+		send_report(r);
+		return;
+	}
+	r->once_key = xstrdup(once_key);
+	database_read(delivery_database(d), read_told, on_told, r);
+}
+
+static int forget(struct db_conn *c, void *arg, struct err *e)
+{
+	return fact_set(c, arg, NULL, e);
+}
+
+static void forgotten(void *arg, enum db_outcome outcome, const struct err *e)
+{
+	(void)outcome;
+	(void)e;
+	free(arg);
+}
+
+void report_forget(struct database *db, const char *once_key)
+{
+	struct db_job job = {forget, NULL, forgotten, xstrdup(once_key), DB_LANE_SYSTEM, 64};
+
+	database_submit(db, &job);
+}

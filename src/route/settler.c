@@ -1,0 +1,467 @@
+/* The settler's round. W is what is written and not yet linked, N what earlier rounds linked:
+ *
+ *   1. freeze W, N and the unlinked tombstones T
+ *   2. syncfs: the bytes of W, the names of N and the unlinks of T are now durable
+ *   3. link W: a name in new/ always has durable bytes
+ *   4. one commit: mark W as linked in this boot, drop the rows of N and of T
+ *   5. unlink the spool files of N; W is the next round's N
+ *
+ * Steps 2 and 3 run on a worker, the rest on the loop. After a failed sync nothing advances: the files of W are
+ * written anew, as new inodes, since the pages of the old ones may be gone. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "route/delivery_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct round {
+	struct delivery *d;
+	struct pending_list w, n;
+	struct tomb_list t;
+	bool synced;
+	int error;
+	unsigned commits; /* under way */
+	bool commit_failed;
+};
+
+struct settle_job { /* one commit's share of a round */
+	struct round *round;
+	struct pending **mark, **drop;
+	size_t nmark, ndrop;
+	struct tomb **tombs;
+	size_t ntombs;
+};
+
+static void start_round(struct delivery *d);
+
+/* ---- steps 2 and 3, on a worker ---- */
+
+static void link_message(struct delivery *d, struct pending *p)
+{
+	if (p->env != NULL) {
+		p->queue_linked = p->queue_linked || placing_link_queue(d, p) == 0;
+		if (!p->queue_linked)
+			log_error("delivery.queue", kv_s("id", p->name), kv_s("error", strerror(errno)));
+		return;
+	}
+	for (size_t i = 0; i < p->ndests; i++) {
+		struct dest *de = &p->dests[i];
+		if (de->linked)
+			continue;
+		de->linked = placing_link(d, p, de) == 0;
+		de->failed = !de->linked;
+		de->error = errno;
+	}
+}
+
+static void sync_and_link(void *arg)
+{
+	struct round *r = arg;
+	struct pending *p;
+
+	r->synced = placing_sync(r->d) == 0;
+	r->error = errno;
+	if (!r->synced)
+		return;
+	TAILQ_FOREACH(p, &r->w, link)
+	link_message(r->d, p);
+	placing_close_boxes(r->d);
+}
+
+/* ---- step 4 ---- */
+
+static int mark_row(struct db_conn *c, const struct pending *p, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, "INSERT OR REPLACE INTO linked(message, boot) VALUES(?, ?)", e);
+
+	if (st == NULL)
+		return -1;
+	sqlite3_bind_int64(st, 1, p->row);
+	sqlite3_bind_text(st, 2, clock_boot_id(), -1, SQLITE_STATIC);
+	return db_step(c, st, e);
+}
+
+static int delete_row(struct db_conn *c, const char *sql, int64_t row, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, sql, e);
+
+	if (st == NULL)
+		return -1;
+	sqlite3_bind_int64(st, 1, row);
+	return db_step(c, st, e);
+}
+
+int settler_drop_row(struct db_conn *c, int64_t row, struct err *e)
+{
+	if (delete_row(c, "DELETE FROM message WHERE id = ?", row, e) != 0)
+		return -1;
+	return delete_row(c, "DELETE FROM linked WHERE message = ?", row, e);
+}
+
+/* Some destinations are linked and synced, others have failed: only those stay in the row. */
+static int narrow_row(struct db_conn *c, const struct pending *p, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, "UPDATE message SET dests = ? WHERE id = ?", e);
+	struct buf rest;
+
+	if (st == NULL)
+		return -1;
+	buf_init(&rest, SIZE_MAX / 4);
+	for (size_t i = 0; i < p->ndests; i++)
+		if (!p->dests[i].linked)
+			buf_printf(&rest, "m %s\n", p->dests[i].box->user);
+	sqlite3_bind_text(st, 1, rest.p, (int)rest.n, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(st, 2, p->row);
+	buf_free(&rest);
+	return db_step(c, st, e);
+}
+
+static bool all_linked(const struct pending *p)
+{
+	if (p->env != NULL)
+		return p->queue_linked;
+	for (size_t i = 0; i < p->ndests; i++)
+		if (!p->dests[i].linked)
+			return false;
+	return true;
+}
+
+static int drop_row(struct db_conn *c, const struct pending *p, struct err *e)
+{
+	if (!all_linked(p))
+		return p->env != NULL ? 0 : narrow_row(c, p, e);
+	return settler_drop_row(c, p->row, e);
+}
+
+static int drop_tomb(struct db_conn *c, const struct tomb *t, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, "DELETE FROM tombstone WHERE mailbox = ? AND name = ?", e);
+
+	if (st == NULL)
+		return -1;
+	sqlite3_bind_text(st, 1, t->mailbox, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, t->name, -1, SQLITE_STATIC);
+	return db_step(c, st, e);
+}
+
+static int apply_settle(struct db_conn *c, void *arg, struct err *e)
+{
+	struct settle_job *j = arg;
+
+	for (size_t i = 0; i < j->nmark; i++)
+		if (all_linked(j->mark[i]) && mark_row(c, j->mark[i], e) != 0)
+			return -1;
+	for (size_t i = 0; i < j->ndrop; i++)
+		if (drop_row(c, j->drop[i], e) != 0)
+			return -1;
+	for (size_t i = 0; i < j->ntombs; i++)
+		if (drop_tomb(c, j->tombs[i], e) != 0)
+			return -1;
+	return 0;
+}
+
+static void end_round(struct round *r);
+
+static void on_settled(void *arg, enum db_outcome outcome, const struct err *e)
+{
+	struct settle_job *j = arg;
+	struct round *r = j->round;
+
+	if (outcome != DB_COMMITTED) {
+		log_error("delivery.settle", kv_s("error", e != NULL ? e->text : ""));
+		r->commit_failed = true;
+	}
+	free(j->mark);
+	free(j->drop);
+	free(j->tombs);
+	free(j);
+	if (--r->commits == 0)
+		end_round(r);
+}
+
+static struct settle_job *next_job(struct round *r, struct pending **w, struct pending **n, struct tomb **t)
+{
+	struct settle_job *j = xcalloc(1, sizeof *j);
+
+	j->round = r;
+	j->mark = xcalloc(DROP_AT_ONCE, sizeof(struct pending *));
+	j->drop = xcalloc(DROP_AT_ONCE, sizeof(struct pending *));
+	j->tombs = xcalloc(DROP_AT_ONCE, sizeof(struct tomb *));
+	for (; *w != NULL && j->nmark < DROP_AT_ONCE; *w = TAILQ_NEXT(*w, link))
+		j->mark[j->nmark++] = *w;
+	for (; *n != NULL && j->ndrop < DROP_AT_ONCE; *n = TAILQ_NEXT(*n, link))
+		j->drop[j->ndrop++] = *n;
+	for (; *t != NULL && j->ntombs < DROP_AT_ONCE; *t = TAILQ_NEXT(*t, link))
+		j->tombs[j->ntombs++] = *t;
+	return j;
+}
+
+static void commit_round(struct round *r)
+{
+	struct pending *w = TAILQ_FIRST(&r->w), *n = TAILQ_FIRST(&r->n);
+	struct tomb *t = TAILQ_FIRST(&r->t);
+
+	r->commits = 1; /* ours, so that an early done does not end the round */
+	while (w != NULL || n != NULL || t != NULL) {
+		struct settle_job *j = next_job(r, &w, &n, &t);
+		struct db_job job = {apply_settle, NULL, on_settled, j, DB_LANE_SETTLE, j->nmark * 40 + j->ndrop * 40};
+		r->commits++;
+		database_submit(r->d->db, &job);
+	}
+	if (--r->commits == 0)
+		end_round(r);
+}
+
+/* ---- between the steps, on the loop ---- */
+
+static void leave_box(struct dest *de)
+{
+	TAILQ_REMOVE(&de->box->unlinked, de, in_box);
+}
+
+/* Tells those who wait for what the round has linked. */
+static void announce(struct delivery *d, struct pending *p)
+{
+	if (p->env != NULL && p->queue_linked && !p->queue_told) {
+		p->queue_told = true;
+		if (d->queued != NULL)
+			d->queued(d->queued_arg, p->name);
+	}
+	for (size_t i = 0; i < p->ndests; i++) {
+		struct dest *de = &p->dests[i];
+		if (de->message == NULL)
+			continue; /* left its box in an earlier round */
+		leave_box(de);
+		de->message = NULL;
+		if (de->failed) {
+			log_error("delivery.link", kv_s("id", p->name), kv_s("user", de->box->user),
+			          kv_s("error", strerror(de->error)));
+			if (d->trouble != NULL)
+				d->trouble(d->trouble_arg, de->box->user, de->error);
+		}
+		box_wake(d, de->box);
+	}
+}
+
+static void reload_bytes(struct delivery *d, struct pending *p);
+
+static void sync_failed(struct round *r)
+{
+	struct delivery *d = r->d;
+
+	log_error("delivery.sync", kv_s("error", strerror(r->error)));
+	for (struct pending *p; (p = TAILQ_FIRST(&r->w)) != NULL;) {
+		TAILQ_REMOVE(&r->w, p, link);
+		reload_bytes(d, p);
+	}
+	TAILQ_CONCAT(&d->linked, &r->n, link);
+	TAILQ_CONCAT(&d->tombs, &r->t, link);
+	d->round_running = false;
+	free(r);
+	settler_kick(d, false);
+}
+
+static void after_link(void *arg)
+{
+	struct round *r = arg;
+	struct pending *p;
+
+	if (!r->synced) {
+		sync_failed(r);
+		return;
+	}
+	TAILQ_FOREACH(p, &r->w, link)
+	announce(r->d, p);
+	commit_round(r);
+}
+
+/* ---- step 5 ---- */
+
+struct unspool_task {
+	struct delivery *d;
+	struct pending_list list;
+};
+
+static void unspool(void *arg)
+{
+	struct unspool_task *t = arg;
+
+	for (struct pending *p; (p = TAILQ_FIRST(&t->list)) != NULL;) {
+		TAILQ_REMOVE(&t->list, p, link);
+		placing_unspool(t->d, p);
+		pending_free(&p);
+	}
+	free(t);
+}
+
+void settler_forget_tombs(struct tomb_list *list)
+{
+	for (struct tomb *t; (t = TAILQ_FIRST(list)) != NULL;) {
+		TAILQ_REMOVE(list, t, link);
+		free(t->mailbox);
+		free(t->name);
+		free(t);
+	}
+}
+
+/* Keeps only the destinations that are still to be placed, in their old box order's end. */
+static void narrow(struct pending *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->ndests; i++)
+		if (!p->dests[i].linked)
+			p->dests[n++] = p->dests[i];
+	p->ndests = n;
+	for (size_t i = 0; i < n; i++)
+		p->dests[i].failed = false;
+}
+
+static void end_round(struct round *r)
+{
+	struct delivery *d = r->d;
+	struct unspool_task *t = xcalloc(1, sizeof *t);
+
+	t->d = d;
+	TAILQ_INIT(&t->list);
+	for (struct pending *p; !r->commit_failed && (p = TAILQ_FIRST(&r->n)) != NULL;) {
+		TAILQ_REMOVE(&r->n, p, link);
+		if (all_linked(p)) {
+			TAILQ_INSERT_TAIL(&t->list, p, link);
+			continue;
+		}
+		narrow(p);
+		TAILQ_INSERT_TAIL(&d->retry, p, link);
+	}
+	if (!r->commit_failed)
+		settler_forget_tombs(&r->t);
+	TAILQ_CONCAT(&d->linked, &r->n, link);
+	TAILQ_CONCAT(&d->tombs, &r->t, link);
+	TAILQ_CONCAT(&d->linked, &r->w, link);
+	if (TAILQ_EMPTY(&t->list))
+		free(t);
+	else
+		workers_run(d->workers, unspool, NULL, t);
+	d->round_running = false;
+	free(r);
+	placing_retry(d);
+	settler_kick(d, false);
+}
+
+/* ---- when ---- */
+
+static bool has_waiters(const struct delivery *d)
+{
+	return d->nwaiters > 0;
+}
+
+static void on_round_timer(void *arg)
+{
+	struct delivery *d = arg;
+
+	placing_retry(d);
+	start_round(d);
+}
+
+static void start_round(struct delivery *d)
+{
+	if (d->round_running)
+		return;
+	if (clock_mono_ms() >= d->retry_at) {
+		TAILQ_CONCAT(&d->written, &d->retry, link);
+		d->retry_at = clock_mono_ms() + PLACE_RETRY_MS;
+	}
+	if (TAILQ_EMPTY(&d->written) && TAILQ_EMPTY(&d->linked) && TAILQ_EMPTY(&d->tombs))
+		return;
+	struct round *r = xcalloc(1, sizeof *r);
+	r->d = d;
+	TAILQ_INIT(&r->w);
+	TAILQ_INIT(&r->n);
+	TAILQ_INIT(&r->t);
+	TAILQ_CONCAT(&r->w, &d->written, link);
+	TAILQ_CONCAT(&r->n, &d->linked, link);
+	TAILQ_CONCAT(&r->t, &d->tombs, link);
+	d->round_running = true;
+	d->last_round = clock_mono_ms();
+	workers_run(d->workers, sync_and_link, after_link, r);
+}
+
+void settler_kick(struct delivery *d, bool now)
+{
+	if (d->round_running)
+		return;
+	if (TAILQ_EMPTY(&d->written) && TAILQ_EMPTY(&d->linked) && TAILQ_EMPTY(&d->tombs)) {
+		if (!TAILQ_EMPTY(&d->to_write))
+			loop_timer_set(d->round_timer, WRITE_RETRY_MS);
+		else if (!TAILQ_EMPTY(&d->retry))
+			loop_timer_set(d->round_timer, d->retry_at - clock_mono_ms());
+		return;
+	}
+	int64_t wait = d->last_round + ROUND_MS - clock_mono_ms();
+	if (now || wait <= 0 || (has_waiters(d) && !TAILQ_EMPTY(&d->written)))
+		start_round(d);
+	else
+		loop_timer_set(d->round_timer, wait);
+}
+
+void settler_init(struct delivery *d)
+{
+	d->round_timer = loop_timer_new(d->loop, on_round_timer, d);
+}
+
+/* ---- after a failed sync: the bytes again, from the database ---- */
+
+struct reload {
+	struct delivery *d;
+	struct pending *p;
+};
+
+static int read_bytes(struct db_conn *c, void *arg, struct err *e)
+{
+	struct pending *p = ((struct reload *)arg)->p;
+	sqlite3_stmt *st = db_stmt(c, "SELECT bytes FROM message WHERE id = ?", e);
+
+	if (st == NULL)
+		return -1;
+	sqlite3_bind_int64(st, 1, p->row);
+	if (sqlite3_step(st) == SQLITE_ROW && (uint64_t)sqlite3_column_bytes(st, 0) == p->size) {
+		p->bytes = xmalloc(p->size + 1);
+		if (p->size > 0)
+			memcpy(p->bytes, sqlite3_column_blob(st, 0), p->size);
+	}
+	sqlite3_reset(st);
+	return p->bytes != NULL ? 0 : err_set(e, 0, "message %s is not in the database", p->name);
+}
+
+static void on_bytes(void *arg, int rc, const struct err *e)
+{
+	struct reload *l = arg;
+	struct delivery *d = l->d;
+
+	if (rc != 0) {
+		log_error("delivery.reload", kv_s("error", e->text));
+		TAILQ_INSERT_TAIL(&d->retry, l->p, link);
+	} else {
+		d->unplaced_bytes += l->p->size;
+		d->unplaced_count++;
+		TAILQ_INSERT_TAIL(&d->to_write, l->p, link);
+		placing_retry(d);
+	}
+	free(l);
+}
+
+static void reload_bytes(struct delivery *d, struct pending *p)
+{
+	/* A large message's file was flushed before its commit; only its envelope file may have suffered. */
+	if (p->spilled) {
+		d->unplaced_count++;
+		TAILQ_INSERT_TAIL(&d->to_write, p, link);
+		return;
+	}
+	struct reload *l = xmalloc(sizeof *l);
+	*l = (struct reload){d, p};
+	database_read(d->db, read_bytes, on_bytes, l);
+}

@@ -1,0 +1,373 @@
+/* Delivery against a real folder and database: what was accepted stands in new/, whatever happened in between. */
+#include "base/alloc.h"
+#include "base/random.h"
+#include "disk/database.h"
+#include "route/delivery.h"
+#include "store/ledger.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct world {
+	char dir[64];
+	struct config config;
+	struct loop *loop;
+	struct workers *workers;
+	struct database *db;
+	struct maildir *maildir;
+	struct delivery *delivery;
+	unsigned waiting, refused;
+	enum acceptance_result result;
+	char queued[64];
+	bool deleted;
+};
+
+static const char *const schemas[] = {delivery_schema, tombstone_schema, outqueue_schema,
+                                      ledger_schema,   fact_schema,      NULL};
+
+static void open_world(struct world *w)
+{
+	struct err e = {0, ""};
+	char *db = xasprintf("%s/state/ofmsrv.db", w->dir);
+
+	w->loop = loop_new();
+	w->workers = workers_new(w->loop, 2);
+	w->db = database_open(db, schemas, &e);
+	assert_non_null(w->db);
+	w->maildir = maildir_open(w->config.mailboxes, &e);
+	assert_non_null(w->maildir);
+	w->delivery = delivery_new(w->loop, w->workers, w->db, w->maildir, &w->config, &e);
+	assert_non_null(w->delivery);
+	if (delivery_recover(w->delivery, &e) != 0)
+		fail_msg("recover: %s", e.text);
+	database_start(w->db, w->loop);
+	delivery_start(w->delivery);
+	free(db);
+}
+
+static void on_stopped(void *arg)
+{
+	((struct world *)arg)->waiting--;
+}
+
+static void run(struct world *w);
+
+static void close_world(struct world *w)
+{
+	w->waiting++;
+	delivery_stop(w->delivery, 5000, on_stopped, w);
+	run(w);
+	workers_free(&w->workers);
+	database_stop(w->db);
+	delivery_free(&w->delivery);
+	maildir_free(&w->maildir);
+	database_free(&w->db);
+	loop_free(&w->loop);
+}
+
+static int setup(void **state)
+{
+	struct world *w = xcalloc(1, sizeof *w);
+	static const char *const sub[] = {"mailboxes", "outqueue", "state"};
+	char **paths[] = {&w->config.mailboxes, &w->config.outqueue, &w->config.state};
+
+	strcpy(w->dir, "/tmp/ofm.delivery.XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	for (int i = 0; i < 3; i++) {
+		*paths[i] = xasprintf("%s/%s", w->dir, sub[i]);
+		assert_int_equal(mkdir(*paths[i], 0700), 0);
+	}
+	open_world(w);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	char *rm = xasprintf("rm -rf %s", w->dir);
+
+	close_world(w);
+	assert_int_equal(system(rm), 0);
+	free(rm);
+	free(w->config.mailboxes);
+	free(w->config.outqueue);
+	free(w->config.state);
+	free(w);
+	return 0;
+}
+
+static void give_up(void *arg)
+{
+	fail_msg("timed out waiting (%u left)", ((struct world *)arg)->waiting);
+}
+
+/* Runs the loop until all that is awaited has come. */
+static void run(struct world *w)
+{
+	struct loop_timer *t = loop_timer_new(w->loop, give_up, w);
+
+	loop_timer_set(t, 10000);
+	while (w->waiting > 0)
+		event_base_loop(loop_base(w->loop), EVLOOP_ONCE);
+	loop_timer_free(&t);
+}
+
+static void on_done(void *arg, enum acceptance_result r)
+{
+	struct world *w = arg;
+
+	w->result = r;
+	w->refused += r == ACCEPT_NO_SPACE;
+	w->waiting--;
+}
+
+static void on_settled(void *arg)
+{
+	((struct world *)arg)->waiting--;
+}
+
+static void on_queued(void *arg, const char *id)
+{
+	struct world *w = arg;
+
+	snprintf(w->queued, sizeof w->queued, "%s", id);
+	w->waiting--;
+}
+
+static void on_deleted(void *arg, bool ok)
+{
+	struct world *w = arg;
+
+	w->deleted = ok;
+	w->waiting--;
+}
+
+static unsigned count(struct world *w, const char *user, char name[static 256])
+{
+	char *path = xasprintf("%s/%s/new", w->config.mailboxes, user);
+	DIR *d = opendir(path);
+	unsigned n = 0;
+
+	for (const struct dirent *de; d != NULL && (de = readdir(d)) != NULL;) {
+		if (de->d_name[0] == '.')
+			continue;
+		n++;
+		snprintf(name, 256, "%s", de->d_name);
+	}
+	if (d != NULL)
+		closedir(d);
+	free(path);
+	return n;
+}
+
+static char *contents(struct world *w, const char *user, const char *name, size_t *n)
+{
+	char *path = xasprintf("%s/%s/new/%s", w->config.mailboxes, user, name);
+	int fd = open(path, O_RDONLY);
+	struct stat st;
+
+	assert_true(fd >= 0 && fstat(fd, &st) == 0);
+	char *p = xmalloc((size_t)st.st_size + 1);
+	assert_int_equal(read(fd, p, (size_t)st.st_size), st.st_size);
+	*n = (size_t)st.st_size;
+	close(fd);
+	free(path);
+	return p;
+}
+
+static void settle(struct world *w, const char *user)
+{
+	w->waiting++;
+	delivery_settled(w->delivery, user, on_settled, w);
+	run(w);
+}
+
+static void accept_to(struct world *w, const char *prefix, struct gather *g, const char *a, const char *b)
+{
+	struct acceptance *acc = acceptance_new(w->delivery, DB_LANE_SMTP);
+	size_t m = acceptance_message(acc, slice_of(prefix), g, 0, false);
+
+	acceptance_to_mailbox(acc, m, a);
+	if (b != NULL)
+		acceptance_to_mailbox(acc, m, b);
+	w->waiting++;
+	acceptance_commit(&acc, on_done, w);
+	run(w);
+	assert_int_equal(w->result, ACCEPTED);
+}
+
+static void small_message_to_two_is_one_file(void **state)
+{
+	struct world *w = *state;
+	struct gather *g = gather_new(w->delivery);
+	char a[256] = "", b[256] = "";
+	size_t n;
+
+	gather_add(g, slice_of("Subject: x\r\n\r\nbo\0dy\r\n"));
+	accept_to(w, "Received: y\r\n", g, "anna", "boris");
+	gather_free(&g);
+	settle(w, "anna");
+	assert_int_equal(count(w, "anna", a), 1);
+	assert_int_equal(count(w, "boris", b), 1);
+	assert_string_equal(a, b);
+	char *text = contents(w, "anna", a, &n);
+	assert_int_equal(n, strlen("Received: y\r\nSubject: x\r\n\r\nbo"));
+	assert_memory_equal(text, "Received: y\r\nSubject: x\r\n\r\nbo", n);
+	free(text);
+}
+
+static void large_message_spills_and_arrives_whole(void **state)
+{
+	struct world *w = *state;
+	struct gather *g = gather_new(w->delivery);
+	enum { BIG = 3 * 1024 * 1024 };
+	char *body = xmalloc(BIG);
+	char name[256];
+	size_t n;
+
+	random_bytes(body, BIG);
+	gather_add(g, slice_of("A: b\r\n\r\n"));
+	for (size_t at = 0; at < BIG; at += 10000)
+		gather_add(g, slice_sub(slice_make(body, BIG), at, 10000));
+	assert_int_equal(gather_size(g), BIG + 8);
+	assert_int_equal(gather_head(g).n, 8);
+	accept_to(w, "P: q\r\n", g, "anna", NULL);
+	gather_free(&g);
+	settle(w, "anna");
+	assert_int_equal(count(w, "anna", name), 1);
+	char *text = contents(w, "anna", name, &n);
+	assert_int_equal(n, BIG + 14);
+	assert_memory_equal(text + 14, body, BIG);
+	free(text);
+	free(body);
+}
+
+/* A process of its own accepts mail and dies without any farewell. */
+static void crash_after_accepting(struct world *w, int n, bool settled)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		open_world(w);
+		for (int i = 0; i < n; i++)
+			accept_to(w, "S: 1\r\n\r\nx\r\n", NULL, "anna", "boris");
+		if (settled)
+			settle(w, "boris");
+		_exit(7);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
+static void a_crash_after_the_commit_loses_and_doubles_nothing(void **state)
+{
+	struct world *w = *state;
+	char name[256];
+
+	for (unsigned round = 1; round <= 6; round++) {
+		close_world(w);
+		crash_after_accepting(w, 20, round % 2 == 0);
+		open_world(w);
+		assert_int_equal(count(w, "anna", name), round * 20);
+		assert_int_equal(count(w, "boris", name), round * 20);
+	}
+}
+
+static void the_outqueue_gets_message_and_envelope(void **state)
+{
+	struct world *w = *state;
+	struct outqueue_entry en = {.sender = (char *)"a@firm.example", .local_sender = (char *)"anna"};
+	struct acceptance *acc = acceptance_new(w->delivery, DB_LANE_SMTP);
+	struct stat st;
+
+	strlist_add(&en.recipients, "x@far.example");
+	delivery_on_queued(w->delivery, on_queued, w);
+	acceptance_to_outqueue(acc, acceptance_message(acc, slice_of("A: b\r\n\r\nc\r\n"), NULL, 0, false), &en);
+	w->waiting += 2;
+	acceptance_commit(&acc, on_done, w);
+	run(w);
+	assert_int_equal(w->result, ACCEPTED);
+	for (int i = 0; i < 2; i++) {
+		char *path = xasprintf("%s/%s.%s", w->config.outqueue, w->queued, i == 0 ? "eml" : "env");
+		assert_int_equal(stat(path, &st), 0);
+		assert_true(st.st_size > 0);
+		free(path);
+	}
+	strlist_free(&en.recipients);
+}
+
+static void deleted_mail_stays_deleted_over_a_crash(void **state)
+{
+	struct world *w = *state;
+	struct strlist names = {NULL, 0};
+	char name[256];
+
+	accept_to(w, "S: 1\r\n\r\nx\r\n", NULL, "anna", NULL);
+	settle(w, "anna");
+	assert_int_equal(count(w, "anna", name), 1);
+	strlist_add(&names, name);
+	w->waiting++;
+	delivery_delete(w->delivery, "anna", &names, on_deleted, w);
+	run(w);
+	assert_true(w->deleted);
+	assert_int_equal(count(w, "anna", name), 0);
+	close_world(w);
+	open_world(w);
+	assert_int_equal(count(w, "anna", name), 0);
+	strlist_free(&names);
+}
+
+static int refuse(struct db_conn *c, void *arg, struct err *e)
+{
+	(void)c;
+	(void)arg;
+	return err_set(e, 0, "refused by the test");
+}
+
+static void what_commits_together_fails_together(void **state)
+{
+	struct world *w = *state;
+	struct acceptance *acc = acceptance_new(w->delivery, DB_LANE_SMTP);
+	char name[256];
+
+	acceptance_to_mailbox(acc, acceptance_message(acc, slice_of("A: b\r\n\r\n"), NULL, 0, false), "anna");
+	acceptance_extra(acc, refuse, NULL, NULL, NULL);
+	w->waiting++;
+	acceptance_commit(&acc, on_done, w);
+	/* In the same batch: not harmed by its neighbour. */
+	struct acceptance *good = acceptance_new(w->delivery, DB_LANE_SMTP);
+	acceptance_to_mailbox(good, acceptance_message(good, slice_of("A: b\r\n\r\n"), NULL, 0, false), "boris");
+	w->waiting++;
+	acceptance_commit(&good, on_done, w);
+	run(w);
+	assert_int_equal(w->refused, 1);
+	settle(w, "boris");
+	assert_int_equal(count(w, "anna", name), 0);
+	assert_int_equal(count(w, "boris", name), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(small_message_to_two_is_one_file, setup, teardown),
+	    cmocka_unit_test_setup_teardown(large_message_spills_and_arrives_whole, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_crash_after_the_commit_loses_and_doubles_nothing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_outqueue_gets_message_and_envelope, setup, teardown),
+	    cmocka_unit_test_setup_teardown(deleted_mail_stays_deleted_over_a_crash, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_commits_together_fails_together, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("delivery", tests, NULL, NULL);
+}
