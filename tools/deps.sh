@@ -24,10 +24,10 @@ packages() {
 
 wanted=()
 for set in "$@"; do
-	read -ra more < <(packages "$set" | tr '\n' ' ')
+	list=$(packages "$set")
+	read -ra more <<<"$list"
 	wanted+=("${more[@]}")
 done
-[ ${#wanted[@]} -gt 0 ] || exit 1
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${wanted[@]}" 2>/dev/null || true)
 missing=()
 for p in "${wanted[@]}"; do
