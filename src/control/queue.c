@@ -1,0 +1,231 @@
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "control/control_internal.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { HEADER_SHOWN_MAX = 64 * 1024 };
+
+/* ---- queue: pages by id, so that a queue of any length costs bounded memory and is whole while it changes ---- */
+
+struct ids {
+	const char *after;
+	char **v;
+	size_t n, cap;
+};
+
+static void collect_id(void *arg, const struct sender_entry *en)
+{
+	struct ids *ids = arg;
+
+	if (ids->after != NULL && strcmp(en->id, ids->after) <= 0)
+		return;
+	if (ids->n == ids->cap) {
+		ids->cap = ids->cap > 0 ? 2 * ids->cap : 256;
+		ids->v = xreallocarray(ids->v, ids->cap, sizeof *ids->v);
+	}
+	ids->v[ids->n++] = xstrdup(en->id);
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct page {
+	const char *from, *to; /* both inclusive */
+	json_t *v;
+};
+
+/* What of a message is told in one row. */
+static void summarize(json_t *o, const struct sender_entry *en)
+{
+	const struct sender_recipient *first = NULL;
+	int64_t waiting = 0;
+
+	for (size_t i = 0; i < en->nrecipients; i++) {
+		const struct sender_recipient *rc = &en->recipients[i];
+		if (strcmp(rc->state, "waiting") != 0 && strcmp(rc->state, "sending") != 0)
+			continue;
+		waiting++;
+		if (first == NULL || rc->next_at < first->next_at)
+			first = rc;
+	}
+	codec_set_int(o, "recipients", (int64_t)en->nrecipients);
+	codec_set_int(o, "waiting", waiting);
+	codec_set_text(o, "to", first != NULL ? first->address : "");
+	codec_set_text(o, "state", en->held ? "held" : first != NULL ? first->state : "");
+	codec_set_int(o, "attempts", first != NULL ? first->attempts : 0);
+	codec_set_int(o, "next_at", first != NULL && !en->held ? first->next_at : 0);
+	codec_set_text(o, "last_reply", first != NULL ? first->last_reply : "");
+}
+
+static json_t *envelope(const struct sender_entry *en)
+{
+	json_t *o = json_object();
+
+	codec_set_text(o, "id", en->id);
+	codec_set_text(o, "from", en->from);
+	codec_set_int(o, "size", (int64_t)en->size);
+	codec_set_int(o, "queued_at", en->queued_at);
+	codec_set_bool(o, "held", en->held);
+	return o;
+}
+
+static void render_row(void *arg, const struct sender_entry *en)
+{
+	struct page *p = arg;
+
+	if (strcmp(en->id, p->from) < 0 || strcmp(en->id, p->to) > 0)
+		return;
+	json_t *o = envelope(en);
+	summarize(o, en);
+	json_array_append_new(p->v, o);
+}
+
+void queue_list(struct control_client *cl, const char *after)
+{
+	struct sender *sender = cl->control->deps.sender;
+	struct ids ids = {.after = after};
+	json_t *reply = codec_ok(), *rows = json_array();
+
+	sender_list(sender, collect_id, &ids);
+	if (ids.n > 1)
+		qsort(ids.v, ids.n, sizeof *ids.v, by_text);
+	size_t n = ids.n < CONTROL_PAGE ? ids.n : CONTROL_PAGE;
+	if (n > 0) {
+		struct page p = {ids.v[0], ids.v[n - 1], rows};
+		sender_list(sender, render_row, &p);
+	}
+	json_object_set_new(reply, "messages", rows);
+	codec_set_bool(reply, "more", ids.n > n);
+	client_reply(cl, reply);
+	for (size_t i = 0; i < ids.n; i++)
+		free(ids.v[i]);
+	free(ids.v);
+}
+
+/* ---- queue show: the header section is read by a worker ---- */
+
+struct show {
+	struct control_op *op;
+	char *path;
+	json_t *reply;
+	char *header; /* NULL: not readable */
+	size_t n;
+	bool cut;
+};
+
+struct find {
+	const char *id;
+	json_t *reply;
+};
+
+static void render_whole(void *arg, const struct sender_entry *en)
+{
+	struct find *f = arg;
+
+	if (f->reply != NULL || strcmp(en->id, f->id) != 0)
+		return;
+	json_t *message = envelope(en), *list = json_array();
+	for (size_t i = 0; i < en->nrecipients; i++) {
+		const struct sender_recipient *rc = &en->recipients[i];
+		json_t *o = json_object();
+		codec_set_text(o, "address", rc->address);
+		codec_set_text(o, "state", rc->state);
+		codec_set_int(o, "attempts", rc->attempts);
+		codec_set_int(o, "next_at", rc->next_at);
+		codec_set_text(o, "last_reply", rc->last_reply);
+		json_array_append_new(list, o);
+	}
+	json_object_set_new(message, "recipients", list);
+	f->reply = codec_ok();
+	json_object_set_new(f->reply, "message", message);
+}
+
+/* Up to the empty line; CR goes, it is for wires. */
+static size_t header_length(char *p, size_t n)
+{
+	size_t to = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (p[i] == '\r')
+			continue;
+		if (p[i] == '\n' && to > 0 && p[to - 1] == '\n')
+			return to;
+		p[to++] = p[i];
+	}
+	return to;
+}
+
+static void read_header(void *arg)
+{
+	struct show *s = arg;
+	int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	char *p = xmalloc(HEADER_SHOWN_MAX);
+	ssize_t n = pread(fd, p, HEADER_SHOWN_MAX, 0);
+	close(fd);
+	if (n < 0) {
+		free(p);
+		return;
+	}
+	s->n = header_length(p, (size_t)n);
+	s->cut = n == HEADER_SHOWN_MAX && s->n > HEADER_SHOWN_MAX / 2;
+	s->header = p;
+}
+
+static void on_header(void *arg)
+{
+	struct show *s = arg;
+	json_t *message = json_object_get(s->reply, "message");
+
+	json_object_set_new(message, "header", codec_text(slice_make(s->header != NULL ? s->header : "", s->n)));
+	codec_set_bool(message, "header_cut", s->cut);
+	control_op_end(s->op, s->reply);
+	free(s->header);
+	free(s->path);
+	free(s);
+}
+
+void queue_show(struct control_client *cl, const char *id)
+{
+	struct control *c = cl->control;
+	struct find f = {id, NULL};
+
+	sender_list(c->deps.sender, render_whole, &f);
+	if (f.reply == NULL) {
+		char *text = xasprintf("no message %s waits in the queue", id);
+		client_reply(cl, codec_error(text));
+		free(text);
+		return;
+	}
+	/* The id equals one of ours, so it is a plain file name. */
+	struct show *s = xcalloc(1, sizeof *s);
+	s->op = control_op_new(cl);
+	s->path = xasprintf("%s/%s.eml", c->deps.config(c->deps.arg)->outqueue, id);
+	s->reply = f.reply;
+	workers_run(c->deps.workers, read_header, on_header, s);
+}
+
+/* ---- queue drop, retry, hold, release ---- */
+
+static void on_acted(void *arg, unsigned n, const char *error)
+{
+	json_t *reply = error != NULL ? codec_error(error) : codec_ok();
+
+	codec_set_int(reply, "changed", n);
+	control_op_end(arg, reply);
+}
+
+void queue_act(struct control_client *cl, enum sender_action action, const char *what)
+{
+	struct control_op *op = control_op_new(cl);
+
+	sender_act(cl->control->deps.sender, action, what, on_acted, op);
+}

@@ -1,0 +1,97 @@
+#include "base/clock.h"
+#include "control/control_internal.h"
+
+#include <unistd.h>
+
+struct listeners {
+	json_t *array;
+	const char *protocol;
+};
+
+static void add_listener(void *arg, const char *where)
+{
+	struct listeners *l = arg;
+	json_t *o = json_object();
+
+	codec_set_text(o, "protocol", l->protocol);
+	codec_set_text(o, "address", where);
+	json_array_append_new(l->array, o);
+}
+
+static json_t *listeners(struct control *c)
+{
+	struct listeners l = {json_array(), "pop3"};
+
+	pop3_service_listeners(c->deps.pop3, add_listener, &l);
+	l.protocol = "smtp";
+	smtp_service_listeners(c->deps.smtp, add_listener, &l);
+	return l.array;
+}
+
+static void add_account(void *arg, const struct fetcher_account_status *s)
+{
+	json_t *o = json_object();
+
+	codec_set_text(o, "name", s->label);
+	codec_set_bool(o, "enabled", s->enabled);
+	codec_set_bool(o, "held", s->held);
+	codec_set_bool(o, "running", s->running);
+	codec_set_text(o, "state", s->state);
+	codec_set_int(o, "last_at", s->last_at);
+	codec_set_int(o, "next_at", s->next_at);
+	codec_set_text(o, "last_error", s->last_error);
+	codec_set_int(o, "collected", (int64_t)s->collected);
+	codec_set_int(o, "done", (int64_t)s->done);
+	codec_set_int(o, "total", (int64_t)s->total);
+	json_array_append_new(arg, o);
+}
+
+static json_t *connections(struct control *c)
+{
+	json_t *o = json_object();
+
+	codec_set_int(o, "pop3", pop3_service_connections(c->deps.pop3));
+	codec_set_int(o, "smtp", smtp_service_connections(c->deps.smtp));
+	codec_set_int(o, "control", (int64_t)c->nclients);
+	return o;
+}
+
+static json_t *queue(struct control *c)
+{
+	json_t *o = json_object();
+
+	codec_set_int(o, "length", (int64_t)sender_length(c->deps.sender));
+	codec_set_int(o, "oldest_at", sender_oldest(c->deps.sender));
+	return o;
+}
+
+static json_t *sync_state(struct control *c)
+{
+	json_t *o = json_object();
+
+	codec_set_bool(o, "running", sync_running(c->deps.sync));
+	codec_set_text(o, "reason", sync_reason(c->deps.sync));
+	codec_set_int(o, "next_at", sync_next_at(c->deps.sync));
+	return o;
+}
+
+json_t *status_render(struct control *c)
+{
+	const struct config *config = c->deps.config(c->deps.arg);
+	json_t *o = codec_ok(), *accounts = json_array();
+
+	codec_set_text(o, "version", OFM_VERSION);
+	codec_set_int(o, "pid", getpid());
+	codec_set_int(o, "since", c->since);
+	codec_set_int(o, "now", clock_wall_s());
+	codec_set_text(o, "hostname", config->hostname);
+	codec_set_text(o, "config", config->file);
+	codec_set_text(o, "home", config->home);
+	json_object_set_new(o, "listeners", listeners(c));
+	json_object_set_new(o, "connections", connections(c));
+	fetcher_status(c->deps.fetcher, add_account, accounts);
+	json_object_set_new(o, "accounts", accounts);
+	json_object_set_new(o, "queue", queue(c));
+	json_object_set_new(o, "sync", sync_state(c));
+	return o;
+}
