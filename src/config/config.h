@@ -5,6 +5,7 @@
 #ifndef OFM_CONFIG_CONFIG_H
 #define OFM_CONFIG_CONFIG_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/slice.h"
@@ -173,9 +174,21 @@ struct config_findings {
 	size_t faults;
 };
 
+/* What config asks of rooms above it; each may be NULL. */
+struct config_hooks {
+	/* Why this is no PCRE2 pattern (the caller frees), or NULL where it is one: sorter_pattern_error. */
+	char *(*pattern_error)(const char *pattern);
+};
+
 /* Reads and checks FILE; collects every fault and warning in one pass. Returns a snapshot with one reference where
  * there is no fault, else NULL. home is absolute. Blocks on file reads. */
+struct config *config_load_with(const char *file, const char *home, const struct config_hooks *hooks,
+                                struct config_findings *found);
+/* The same without hooks: patterns are not looked at. Programs use config_load_with; this is for tests. */
 struct config *config_load(const char *file, const char *home, struct config_findings *found);
+/* The same from memory; file is only the name that stands in messages and in the snapshot. */
+struct config *config_load_text(struct slice text, const char *file, const char *home, const struct config_hooks *hooks,
+                                struct config_findings *found);
 void config_findings_free(struct config_findings *found);
 /* "FILE:LINE: [section] key: text" without newline; the caller frees. */
 char *config_finding_format(const char *file, const struct config_finding *f);
@@ -196,5 +209,32 @@ const struct config_relay *config_relay_for(const struct config *c, struct slice
 
 /* What of `now` differs from `before` and needs a restart: "mailboxes", …; NULL where nothing does. */
 const char *config_needs_restart(const struct config *before, const struct config *now);
+
+/* Calls fn with every password and token that the snapshot holds, hashes too; for log_secret. */
+void config_secrets(const struct config *c, void (*fn)(void *arg, const char *secret), void *arg);
+
+/* The schema, for manuals: all keys in the order of the sample file. Strings are constants but for `range`, which
+ * lives as long as the call. */
+struct config_key_info {
+	const char *section;      /* "server", "user", "relay", ... */
+	const char *label;        /* "anna" where the section has a label, else NULL */
+	const char *section_help; /* of the whole section */
+	const char *key;
+	const char *fallback; /* the default as it would stand in the file */
+	const char *range;    /* "yes or no", "a port from 0 to 65535": what may stand there */
+	const char *help;
+	bool list;     /* may go on in KEY2, KEY3, ... */
+	bool required; /* there is no default */
+	bool restart;  /* takes effect at start alone */
+	bool secret;
+};
+void config_each_key(void (*fn)(void *arg, const struct config_key_info *key), void *arg);
+/* The commented sample file, etc/ofmsrv.ini. */
+void config_sample_write(struct buf *out);
+
+/* Puts `hash` into the password line of [user NAME] in FILE, atomically and durably; every other byte stays. Adds the
+ * line, and for a postmaster who exists only by default the section, where there is none. -1 with e where there is no
+ * such user, the password stands in a file of its own, or the ini file is faulty or cannot be written. */
+int config_set_password(const char *file, const char *user, const char *hash, struct err *e);
 
 #endif
