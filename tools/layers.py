@@ -13,7 +13,7 @@ RANKS = {
     "smtp": 5, "pop3": 5, "fetch": 5, "send": 5,
     "sync": 6,
     "control": 7,
-    "main": 8, "gui-less": 8,
+    "app": 8, "main": 9, "gui-less": 9,
 }
 # The only rooms that know these libraries.
 OWNERS = {

@@ -75,6 +75,17 @@ fail:
 	return NULL;
 }
 
+void loop_drain(struct loop *l)
+{
+	for (struct post *p; (p = take_posts(l)) != NULL;) {
+		for (struct post *next; p != NULL; p = next) {
+			next = p->next;
+			p->fn(p->arg);
+			free(p);
+		}
+	}
+}
+
 void loop_free(struct loop **lp)
 {
 	struct loop *l = *lp;
@@ -83,13 +94,7 @@ void loop_free(struct loop **lp)
 		return;
 	*lp = NULL;
 	/* What was posted and not yet run still owns things: let it run. */
-	for (struct post *p; (p = take_posts(l)) != NULL;) {
-		for (struct post *next; p != NULL; p = next) {
-			next = p->next;
-			p->fn(p->arg);
-			free(p);
-		}
-	}
+	loop_drain(l);
 	if (l->wake != NULL)
 		event_free(l->wake);
 	if (l->base != NULL)

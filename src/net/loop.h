@@ -16,6 +16,9 @@ void loop_stop(struct loop *l);
 /* Any thread: fn(arg) runs on the loop's thread, soon, in order of posting. Never blocks. */
 void loop_post(struct loop *l, void (*fn)(void *arg), void *arg);
 
+/* Runs what was posted and is still waiting. For the end, when no other thread posts any more. */
+void loop_drain(struct loop *l);
+
 /* A one-shot timer on the loop's thread. Takes nothing; the owner frees it. */
 struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *l, void (*fn)(void *arg), void *arg);
