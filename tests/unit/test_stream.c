@@ -1,0 +1,322 @@
+/* Streams and listeners over loopback: lines both ways, silence, one byte at a time, STARTTLS, the last reply. */
+#include "base/alloc.h"
+#include "net/listener.h"
+#include "net/stream.h"
+#include "net/tls.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct world {
+	struct loop *loop;
+	struct listener *listener;
+	uint16_t port;
+	struct stream *stream;
+	SSL_CTX *tls;
+	char got[4096];
+	size_t ngot;
+	bool ended, secured;
+	enum stream_end why;
+	void (*react)(struct world *w);
+};
+
+static void on_readable(void *arg)
+{
+	struct world *w = arg;
+	int n = evbuffer_remove(stream_in(w->stream), w->got + w->ngot, sizeof w->got - w->ngot - 1);
+
+	if (n > 0)
+		w->ngot += (size_t)n;
+	w->got[w->ngot] = '\0';
+	if (w->react != NULL)
+		w->react(w);
+}
+
+static void on_ended(void *arg, enum stream_end why)
+{
+	struct world *w = arg;
+
+	w->ended = true;
+	w->why = why;
+	stream_free(&w->stream);
+}
+
+static void on_secured(void *arg)
+{
+	((struct world *)arg)->secured = true;
+}
+
+static const struct stream_callbacks callbacks = {on_readable, NULL, on_ended, on_secured};
+
+static void on_accepted(void *arg, int fd, const struct ip_addr *peer, uint16_t peer_port)
+{
+	struct world *w = arg;
+	char text[46];
+
+	assert_true(peer_port > 0);
+	ip_addr_format(peer, text);
+	assert_string_equal(text, "127.0.0.1");
+	w->stream = stream_accept(w->loop, fd, NULL, &callbacks, w);
+}
+
+static int connect_to(uint16_t port)
+{
+	struct sockaddr_in to = {
+	    .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+	return fd;
+}
+
+static uint16_t free_port(void)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof at;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	close(fd);
+	return ntohs(at.sin_port);
+}
+
+static int setup(void **state)
+{
+	struct world *w = xcalloc(1, sizeof *w);
+	struct strlist bind_to = {NULL, 0};
+	struct err e = {0, ""};
+
+	signal(SIGPIPE, SIG_IGN);
+	w->loop = loop_new();
+	w->port = free_port();
+	strlist_add(&bind_to, "127.0.0.1");
+	w->listener = listener_new(w->loop, &bind_to, w->port, on_accepted, w, &e);
+	if (w->listener == NULL)
+		fail_msg("%s", e.text);
+	strlist_free(&bind_to);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	stream_free(&w->stream);
+	listener_free(&w->listener);
+	SSL_CTX_free(w->tls);
+	loop_free(&w->loop);
+	free(w);
+	return 0;
+}
+
+/* Lets the loop turn for a while, or until *flag. */
+static void turn(struct world *w, const bool *flag, int ms)
+{
+	for (int i = 0; i < ms / 5 && (flag == NULL || !*flag); i++) {
+		event_base_loop(loop_base(w->loop), EVLOOP_NONBLOCK);
+		poll(NULL, 0, 5);
+	}
+}
+
+static void until_connected(struct world *w)
+{
+	for (int i = 0; i < 400 && w->stream == NULL; i++)
+		turn(w, NULL, 5);
+	assert_non_null(w->stream);
+}
+
+static void bytes_go_both_ways(void **state)
+{
+	struct world *w = *state;
+	int fd = connect_to(w->port);
+	char in[16];
+
+	until_connected(w);
+	stream_write(w->stream, "hello\r\n", 7);
+	assert_int_equal(write(fd, "abc", 3), 3);
+	turn(w, NULL, 50);
+	assert_string_equal(w->got, "abc");
+	assert_int_equal(read(fd, in, sizeof in), 7);
+	close(fd);
+	turn(w, &w->ended, 500);
+	assert_true(w->ended);
+	assert_int_equal(w->why, STREAM_EOF);
+}
+
+static void silence_ends_it(void **state)
+{
+	struct world *w = *state;
+	int fd = connect_to(w->port);
+
+	until_connected(w);
+	stream_set_timeout(w->stream, 100);
+	turn(w, &w->ended, 1000);
+	assert_true(w->ended);
+	assert_int_equal(w->why, STREAM_TIMEOUT);
+	close(fd);
+}
+
+static void a_deadline_ends_dripping(void **state)
+{
+	struct world *w = *state;
+	int fd = connect_to(w->port);
+
+	until_connected(w);
+	stream_set_timeout(w->stream, 200);
+	stream_set_deadline(w->stream, 300);
+	for (int i = 0; i < 20 && !w->ended; i++) {
+		assert_int_equal(send(fd, "x", 1, MSG_NOSIGNAL), 1);
+		turn(w, &w->ended, 50);
+	}
+	assert_true(w->ended);
+	assert_int_equal(w->why, STREAM_TIMEOUT);
+	assert_true(w->ngot < 12);
+	close(fd);
+}
+
+static void the_last_reply_arrives_though_input_is_unread(void **state)
+{
+	struct world *w = *state;
+	int fd = connect_to(w->port);
+	char in[16];
+
+	until_connected(w);
+	assert_int_equal(write(fd, "never read", 10), 10);
+	stream_write(w->stream, "bye\r\n", 5);
+	stream_finish(&w->stream);
+	assert_null(w->stream);
+	turn(w, NULL, 50);
+	assert_int_equal(read(fd, in, sizeof in), 5);
+	assert_int_equal(read(fd, in, sizeof in), 0);
+	close(fd);
+	turn(w, NULL, 50);
+}
+
+static SSL_CTX *make_tls(void)
+{
+	struct err e = {0, ""};
+	char dir[] = "/tmp/ofm.stream.XXXXXX";
+
+	assert_non_null(mkdtemp(dir));
+	char *make =
+	    xasprintf("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=t "
+	              "-keyout %s/k -out %s/c 2>/dev/null",
+	              dir, dir);
+	char *cert = xasprintf("%s/c", dir), *key = xasprintf("%s/k", dir), *rm = xasprintf("rm -r %s", dir);
+	assert_int_equal(system(make), 0);
+	SSL_CTX *tls = tls_server_new(cert, key, &e);
+	if (tls == NULL)
+		fail_msg("%s", e.text);
+	assert_null(tls_server_new(cert, cert, &e));
+	assert_non_null(strstr(e.text, "[tls] key"));
+	assert_null(tls_server_new("/nowhere", key, &e));
+	assert_non_null(strstr(e.text, "/nowhere"));
+	assert_int_equal(system(rm), 0);
+	free(make);
+	free(cert);
+	free(key);
+	free(rm);
+	return tls;
+}
+
+static void react_starttls(struct world *w)
+{
+	if (stream_is_tls(w->stream) || strstr(w->got, "STLS\r\n") == NULL)
+		return;
+	w->ngot = 0;
+	w->got[0] = '\0';
+	stream_write(w->stream, "+OK\r\n", 5);
+	stream_start_tls(w->stream, w->tls);
+}
+
+/* Drives a non-blocking client SSL and the loop in turn. */
+static int drive(struct world *w, SSL *ssl, int (*step)(SSL *ssl))
+{
+	int rc = -1;
+
+	for (int i = 0; i < 400 && (rc = step(ssl)) <= 0; i++)
+		turn(w, NULL, 5);
+	return rc;
+}
+
+static char client_in[16];
+
+static int read_some(SSL *ssl)
+{
+	return SSL_read(ssl, client_in, sizeof client_in);
+}
+
+static void starttls_forgets_what_came_before(void **state)
+{
+	struct world *w = *state;
+	int fd = connect_to(w->port);
+	char in[16];
+
+	w->tls = make_tls();
+	w->react = react_starttls;
+	until_connected(w);
+	/* One segment: the command, and a command smuggled behind it. */
+	assert_int_equal(write(fd, "STLS\r\nUSER evil\r\n", 17), 17);
+	turn(w, NULL, 50);
+	assert_int_equal(read(fd, in, sizeof in), 5);
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = SSL_new(ctx);
+	SSL_set_fd(ssl, fd);
+	evutil_make_socket_nonblocking(fd);
+	assert_int_equal(drive(w, ssl, SSL_connect), 1);
+	turn(w, &w->secured, 500);
+	assert_true(w->secured && stream_is_tls(w->stream));
+	assert_string_equal(w->got, "");
+	assert_int_equal(SSL_write(ssl, "USER a\r\n", 8), 8);
+	turn(w, NULL, 50);
+	assert_string_equal(w->got, "USER a\r\n");
+	stream_write(w->stream, "+OK b\r\n", 7);
+	stream_finish(&w->stream);
+	assert_int_equal(drive(w, ssl, read_some), 7);
+	assert_memory_equal(client_in, "+OK b\r\n", 7);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	close(fd);
+	turn(w, NULL, 50);
+}
+
+static void a_taken_port_is_a_clear_error(void **state)
+{
+	struct world *w = *state;
+	struct strlist bind_to = {NULL, 0};
+	struct err e = {0, ""};
+
+	strlist_add(&bind_to, "127.0.0.1");
+	assert_null(listener_new(w->loop, &bind_to, w->port, on_accepted, w, &e));
+	assert_non_null(strstr(e.text, "127.0.0.1 port"));
+	assert_int_equal(e.code, EADDRINUSE);
+	strlist_free(&bind_to);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(bytes_go_both_ways, setup, teardown),
+	    cmocka_unit_test_setup_teardown(silence_ends_it, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_deadline_ends_dripping, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_last_reply_arrives_though_input_is_unread, setup, teardown),
+	    cmocka_unit_test_setup_teardown(starttls_forgets_what_came_before, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_taken_port_is_a_clear_error, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
+}
