@@ -17,11 +17,11 @@ class CA:
         p = subprocess.run(["openssl", *map(str, args)], capture_output=True, text=True)
         assert p.returncode == 0, p.stderr
 
-    def issue(self, name, days=30, ips=("127.0.0.1",), self_signed=False):
+    def issue(self, name, days=30, ips=("127.0.0.1",), also=(), self_signed=False):
         """A certificate for a host name; returns (certificate chain, key), both world-readable. days < 0: expired."""
         stem = self.home / f"{name}.{days}{'.self' if self_signed else ''}"
         cert, key, csr, ext = (stem.with_name(stem.name + e) for e in (".pem", ".key", ".csr", ".ext"))
-        san = ",".join([f"DNS:{name}", *(f"IP:{i}" for i in ips)])
+        san = ",".join([*(f"DNS:{n}" for n in (name, *also)), *(f"IP:{i}" for i in ips)])
         ext.write_text(f"subjectAltName={san}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n")
         self._run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
                   "-keyout", key, "-out", csr)

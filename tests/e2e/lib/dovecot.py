@@ -35,7 +35,7 @@ pop3_no_flag_updates = yes
 {users}
 passdb {{
   driver = passwd-file
-  args = scheme=PLAIN username_format=%u {home}/users
+  args = scheme=PLAIN username_format=%u {home}/users/%u
 }}
 userdb {{
   driver = static
@@ -87,8 +87,7 @@ class Dovecot:
         self._owner = pwd.getpwnam("mail" if os.getuid() == 0 else me)
         self._write(me)
         (self.home / "mail").mkdir()
-        (self.home / "users").touch()
-        (self.home / "users").chmod(0o644)
+        (self.home / "users").mkdir()
         os.chown(self.home / "mail", self._owner.pw_uid, self._owner.pw_gid)
         self.start()
 
@@ -129,12 +128,14 @@ class Dovecot:
         return scratch.tail(self.home / "dovecot.log")
 
     def add_user(self, user, password="secret"):
-        """A mailbox; passwords may be changed by adding again. Takes effect at once."""
+        """A mailbox. A file a user, since Dovecot looks at each only once a second; so a change of password waits."""
+        if self.users.get(user, password) != password:
+            time.sleep(1.1)
         self.users[user] = password
-        new = self.home / "users.new"
-        new.write_text("".join(f"{u}:{p}::::::\n" for u, p in self.users.items()))
+        new = self.home / "users" / f".{user}"
+        new.write_text(f"{user}:{password}::::::\n")
         new.chmod(0o644)
-        new.replace(self.home / "users")
+        new.replace(self.home / "users" / user)
         box = self.home / "mail" / user
         for d in (box, box / "new", box / "cur", box / "tmp"):
             if not d.exists():

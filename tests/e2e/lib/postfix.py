@@ -114,7 +114,7 @@ class Postfix:
         self.home = scratch.folder("postfix")
         self.name = name
         self.port, self.auth_port, self.tls_port, self.bare_port, self.notls_port = (scratch.free_port() for _ in range(5))
-        self.cert, self.key = ca.issue(name)
+        self.cert, self.key = ca.issue(name, also=("localhost",))
         self.mail = self.home / "mail" / "all"
         owner = pwd.getpwnam("mail")
         fill = dict(home=self.home, uid=owner.pw_uid, gid=owner.pw_gid, cert=self.cert, key=self.key,
