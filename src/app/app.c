@@ -1,0 +1,275 @@
+#include "app/app.h"
+
+#include "app/app_internal.h"
+#include "app/process.h"
+#include "base/alloc.h"
+#include "base/log.h"
+#include "route/report.h"
+#include "store/ledger.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAIL_WORKERS = 4, OTHER_WORKERS = 4, STOP_MS = 30 * 1000, STOP_DELIVERY_MS = 10 * 1000 };
+
+static const char *const schemas[] = {
+    delivery_schema, tombstone_schema, outqueue_schema, ledger_schema, fact_schema, sync_schema, NULL};
+
+/* ---- what one room tells another ---- */
+
+static void on_queued(void *arg, const char *id)
+{
+	struct app *a = arg;
+
+	sender_queued(a->sender, id);
+	sync_mail_queued(a->sync);
+}
+
+static void on_daemon_called(void *arg, const char *user)
+{
+	sync_daemon_called(((struct app *)arg)->sync, user);
+}
+
+static void on_trouble(void *arg, const char *user, int error)
+{
+	struct app *a = arg;
+	char *key = xasprintf("mailbox.%s", user);
+	char *body = xasprintf("Mail for %s is safe, but cannot be put into the mailbox: %s.\n\n"
+	                       "Folder: %s/%s\n\nIt is tried again every minute.\n",
+	                       user, strerror(error), a->config->mailboxes, user);
+
+	/* A mailbox that is the postmaster's own cannot take the report either; the log has it. */
+	if (strcmp(user, a->config->postmaster->name) != 0)
+		report_postmaster(a->delivery, a->config, key, "A mailbox cannot be written", body);
+	free(key);
+	free(body);
+}
+
+static const struct config *current_config(void *arg)
+{
+	return ((struct app *)arg)->config;
+}
+
+/* ---- start ---- */
+
+static int open_store(struct app *a, struct err *e)
+{
+	char *path = xasprintf("%s/ofmsrv.db", a->config->state);
+
+	a->db = database_open(path, schemas, e);
+	free(path);
+	if (a->db == NULL || (a->maildir = maildir_open(a->config->mailboxes, e)) == NULL)
+		return -1;
+	if (app_create_mailboxes(a, a->config, e) != 0)
+		return -1;
+	a->delivery = delivery_new(a->loop, a->mail_workers, a->db, a->maildir, a->config, e);
+	if (a->delivery == NULL)
+		return -1;
+	delivery_on_queued(a->delivery, on_queued, a);
+	delivery_on_trouble(a->delivery, on_trouble, a);
+	return delivery_recover(a->delivery, e);
+}
+
+static int open_outside(struct app *a, struct err *e)
+{
+	const struct fetcher_deps fetch = {a->loop, a->delivery, a->db, a->other_workers, a->runner};
+	const struct sender_deps send = {a->loop, a->delivery, a->db, a->other_workers, a->runner};
+
+	a->fetcher = fetcher_new(&fetch);
+	a->sender = sender_new(&send);
+	fetcher_configure(a->fetcher, a->config);
+	sender_configure(a->sender, a->config);
+	if (sender_load(a->sender, e) != 0)
+		return -1;
+	const struct sync_deps deps = {a->loop, a->fetcher, a->sender, a->delivery, a->db, a->runner};
+	a->sync = sync_new(&deps);
+	sync_configure(a->sync, a->config);
+	return 0;
+}
+
+static int open_servers(struct app *a, struct err *e)
+{
+	const struct smtp_service_deps smtp = {a->loop, a->delivery, a->passwords, on_daemon_called, a};
+	const struct pop3_service_deps pop3 = {a->loop, a->delivery, a->passwords, a->maildir, a->other_workers};
+
+	a->smtp = smtp_service_new(&smtp);
+	a->pop3 = pop3_service_new(&pop3);
+	if (smtp_service_prepare(a->smtp, a->config, e) != 0)
+		return -1;
+	if (pop3_service_prepare(a->pop3, a->config, e) != 0) {
+		smtp_service_abort(a->smtp);
+		return -1;
+	}
+	return 0;
+}
+
+static int open_control(struct app *a, struct err *e)
+{
+	const struct control_deps deps = {.loop = a->loop,
+	                                  .sync = a->sync,
+	                                  .sender = a->sender,
+	                                  .fetcher = a->fetcher,
+	                                  .smtp = a->smtp,
+	                                  .pop3 = a->pop3,
+	                                  .maildir = a->maildir,
+	                                  .workers = a->other_workers,
+	                                  .reload = app_reload,
+	                                  .stop = app_stop,
+	                                  .config = current_config,
+	                                  .arg = a};
+
+	a->control = control_new(&deps, a->config->control, e);
+	return a->control != NULL ? 0 : -1;
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+	char *text = NULL;
+
+	(void)what;
+	if (number == SIGHUP)
+		app_reload(arg, &text);
+	else
+		app_stop(arg);
+	free(text);
+}
+
+static void watch_signals(struct app *a)
+{
+	static const int numbers[APP_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (int i = 0; i < APP_SIGNALS; i++) {
+		a->signals[i] = evsignal_new(loop_base(a->loop), numbers[i], on_signal, a);
+		evsignal_add(a->signals[i], NULL);
+	}
+}
+
+/* The order matters: the helper is forked first, while there are no threads and no secrets; recovery comes before
+ * anything listens. */
+static int start(struct app *a, struct err *e)
+{
+	if ((a->runner = runner_start()) == NULL)
+		return err_set(e, 0, "cannot start the helper process");
+	process_limits();
+	if (process_become(a->config, e) != 0 || (a->lock_fd = process_lock(a->config, e)) < 0 ||
+	    app_open_log(a->config, e) != 0)
+		return -1;
+	app_note_secrets(a->config);
+	if ((a->loop = loop_new()) == NULL)
+		return err_set(e, 0, "cannot make an event loop");
+	runner_attach(a->runner, a->loop);
+	a->mail_workers = workers_new(a->loop, MAIL_WORKERS);
+	a->other_workers = workers_new(a->loop, OTHER_WORKERS);
+	a->passwords = passwords_new(a->loop, a->other_workers);
+	watch_signals(a);
+	if (open_store(a, e) != 0 || open_outside(a, e) != 0 || open_servers(a, e) != 0 || open_control(a, e) != 0)
+		return -1;
+	database_start(a->db, a->loop);
+	delivery_start(a->delivery);
+	smtp_service_commit(a->smtp);
+	pop3_service_commit(a->pop3);
+	sync_start(a->sync);
+	return 0;
+}
+
+struct app *app_start(const struct options *o)
+{
+	struct app *a = xcalloc(1, sizeof *a);
+	struct err e = {0, ""};
+	char *faults = NULL;
+
+	a->options = o;
+	a->lock_fd = -1;
+	a->config = app_load_config(o, &faults);
+	if (a->config == NULL) {
+		fputs(faults, stderr);
+		free(faults);
+		free(a);
+		return NULL;
+	}
+	free(faults);
+	if (start(a, &e) != 0) {
+		fprintf(stderr, "ofmsrv: %s\n", e.text);
+		log_error("start.failed", kv_s("error", e.text));
+		/* Nothing listens and nothing was accepted: the process ends, and with it all that was opened. */
+		_exit(1);
+	}
+	log_info("start", kv_s("version", OFM_VERSION), kv_s("home", o->home), kv_u("users", a->config->nusers),
+	         kv_u("accounts", a->config->naccounts));
+	return a;
+}
+
+/* ---- stop ---- */
+
+static void on_delivery_stopped(void *arg)
+{
+	struct app *a = arg;
+
+	a->clean = true;
+	loop_stop(a->loop);
+}
+
+static void on_part_stopped(void *arg)
+{
+	struct app *a = arg;
+
+	if (--a->stops == 0)
+		delivery_stop(a->delivery, STOP_DELIVERY_MS, on_delivery_stopped, a);
+}
+
+void app_stop(void *arg)
+{
+	struct app *a = arg;
+
+	if (a->stopping)
+		return;
+	a->stopping = true;
+	log_info("stop");
+	a->stops = 5;
+	smtp_service_stop(a->smtp, STOP_MS, on_part_stopped, a);
+	pop3_service_stop(a->pop3, STOP_MS, on_part_stopped, a);
+	sync_stop(a->sync, STOP_MS, on_part_stopped, a);
+	fetcher_stop(a->fetcher, STOP_MS, on_part_stopped, a);
+	sender_stop(a->sender, STOP_MS, on_part_stopped, a);
+}
+
+void app_run(struct app *a)
+{
+	loop_run(a->loop);
+}
+
+void app_free(struct app **ap)
+{
+	struct app *a = *ap;
+
+	if (a == NULL)
+		return;
+	*ap = NULL;
+	control_free(&a->control);
+	workers_free(&a->other_workers);
+	workers_free(&a->mail_workers);
+	database_stop(a->db);
+	loop_drain(a->loop);
+	sync_free(&a->sync);
+	fetcher_free(&a->fetcher);
+	sender_free(&a->sender);
+	smtp_service_free(&a->smtp);
+	pop3_service_free(&a->pop3);
+	passwords_free(&a->passwords);
+	delivery_free(&a->delivery);
+	maildir_free(&a->maildir);
+	database_free(&a->db);
+	runner_stop(&a->runner);
+	for (int i = 0; i < APP_SIGNALS; i++)
+		event_free(a->signals[i]);
+	loop_free(&a->loop);
+	config_unref(&a->config);
+	close(a->lock_fd);
+	log_info("stopped");
+	log_close();
+	free(a);
+}

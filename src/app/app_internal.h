@@ -1,0 +1,45 @@
+/* Inside app/. */
+#ifndef OFM_APP_APP_INTERNAL_H
+#define OFM_APP_APP_INTERNAL_H
+
+#include "app/app.h"
+#include "control/control.h"
+
+#include <event2/event.h>
+
+enum { APP_SIGNALS = 3 };
+
+struct app {
+	const struct options *options;
+	struct config *config;
+	int lock_fd;
+	struct runner *runner;
+	struct loop *loop;
+	struct workers *mail_workers;  /* files of accepted mail: never behind a password hash or a folder scan */
+	struct workers *other_workers; /* all else that may block */
+	struct database *db;
+	struct maildir *maildir;
+	struct delivery *delivery;
+	struct passwords *passwords;
+	struct smtp_service *smtp;
+	struct pop3_service *pop3;
+	struct fetcher *fetcher;
+	struct sender *sender;
+	struct sync *sync;
+	struct control *control;
+	struct event *signals[APP_SIGNALS];
+	bool stopping, clean;
+	unsigned stops; /* parts still stopping */
+};
+
+/* Loads and checks; prints every finding on stderr, or gives the faults as text where `text` is not NULL. */
+struct config *app_load_config(const struct options *o, char **text);
+/* Secrets that the log must mask. */
+void app_note_secrets(const struct config *c);
+int app_open_log(const struct config *c, struct err *e);
+int app_create_mailboxes(struct app *a, const struct config *c, struct err *e);
+/* The ini file again, into the running program. 0, or -1 with the faults (the caller frees); the old one stays. */
+int app_reload(void *arg, char **text);
+void app_stop(void *arg);
+
+#endif

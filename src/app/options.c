@@ -1,0 +1,76 @@
+#include "app/options.h"
+
+#include "base/alloc.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char *absolute(const char *path, struct err *e)
+{
+	char cwd[PATH_MAX];
+
+	if (path[0] == '/')
+		return xstrdup(path);
+	if (getcwd(cwd, sizeof cwd) == NULL) {
+		err_errno(e, "current directory");
+		return NULL;
+	}
+	return xasprintf("%s/%s", cwd, path);
+}
+
+static int defaults(struct options *o, const char *file, const char *home, struct err *e)
+{
+	if (file == NULL && home == NULL && access("etc/ofmsrv.ini", F_OK) != 0) {
+		o->file = xstrdup("/etc/ofmsrv/ofmsrv.ini");
+		o->home = xstrdup("/var/lib/ofmsrv");
+		return 0;
+	}
+	if (home == NULL || (home[0] == '.' && home[1] == '\0')) {
+		char cwd[PATH_MAX];
+		if (getcwd(cwd, sizeof cwd) == NULL)
+			return err_errno(e, "current directory");
+		o->home = xstrdup(cwd);
+	} else if ((o->home = absolute(home, e)) == NULL) {
+		return -1;
+	}
+	o->file = file != NULL ? absolute(file, e) : xasprintf("%s/etc/ofmsrv.ini", o->home);
+	return o->file != NULL ? 0 : -1;
+}
+
+int options_parse(int argc, char **argv, struct options *o, struct err *e)
+{
+	const char *file = NULL, *home = NULL;
+	int c;
+
+	*o = (struct options){0};
+	opterr = 0;
+	while ((c = getopt(argc, argv, "+c:d:hV")) != -1) {
+		switch (c) {
+		case 'c':
+			file = optarg;
+			break;
+		case 'd':
+			home = optarg;
+			break;
+		case 'h':
+			o->help = true;
+			break;
+		case 'V':
+			o->version = true;
+			break;
+		default:
+			return err_set(e, 0, "unknown option or missing value: -%c (try -h)", optopt);
+		}
+	}
+	if (optind < argc)
+		return err_set(e, 0, "unexpected word: %s (try -h)", argv[optind]);
+	return defaults(o, file, home, e);
+}
+
+void options_free(struct options *o)
+{
+	free(o->file);
+	free(o->home);
+	*o = (struct options){0};
+}
