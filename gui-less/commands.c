@@ -3,6 +3,39 @@
 
 #include <stddef.h>
 
+static const char status_help[] =
+    "Shows since when the daemon runs, where it listens, how many are connected, how each account's collections\n"
+    "went and when the next is due, how long the queue is, and whether a sync runs.\n\n"
+    "Times in --json are seconds since 1970.\n";
+
+static const char sync_help[] =
+    "Starts a sync now: sends all that is not held, and collects all accounts. With the names of accounts: collects\n"
+    "only these, and sends nothing. Where a sync runs, this one follows it.\n\n"
+    "  --wait    shows the progress, ends with the sync, and exits 1 if any part of it failed\n";
+
+static const char queue_help[] = "The messages that wait for the relay.\n\n"
+                                 "  list              all of them (this is what `ofmctl queue` alone does)\n"
+                                 "  show ID           one message: its recipients, their states, and its header\n"
+                                 "  drop WHICH        removes messages, or recipients, without a bounce\n"
+                                 "  retry WHICH       tries again now\n"
+                                 "  hold WHICH        keeps messages until they are released\n"
+                                 "  release WHICH     ends a hold\n\n"
+                                 "WHICH is a message's ID, an address (of the sender or of a recipient), or all.\n";
+
+static const char users_help[] = "Lists the users with the number and size of the messages in their mailboxes.\n";
+
+static const char account_help[] =
+    "Ends the hold of an account whose server had changed all its message ids, so that nobody could tell known mail\n"
+    "from new.\n\n"
+    "  --known    what the server lists now was collected before: only later mail is new\n"
+    "  --all      all of it is new, and is collected\n";
+
+static const char reload_help[] =
+    "Reads the ini file again. A faulty one is refused, with every fault on stderr, and the old one stays in force.\n";
+
+static const char stop_help[] =
+    "Stops the daemon: it accepts nothing more, lets running transactions end, up to half a minute, and exits.\n";
+
 /* In the order of `ofmctl --help`. */
 const struct ctl_command ctl_commands[] = {
     {"check", "[FILE]", "looks for faults and warnings in the ini file, without a daemon",
@@ -10,5 +43,13 @@ const struct ctl_command ctl_commands[] = {
      "FILE:LINE: [section] key: what is wrong, and the mend. Needs no daemon. Status 1 on a fault.\n"
      "`ofmctl check --sample` prints a commented ini file, `ofmctl check --keys` all keys as JSON.\n",
      true, ctl_check},
+    {"status", "", "what the gateway is doing", status_help, true, ctl_status},
+    {"sync", "[ACCOUNT...] [--wait]", "send and collect now", sync_help, false, ctl_sync},
+    {"queue", "[list | show ID | drop|retry|hold|release ID|ADDRESS|all]", "the messages that wait for the relay",
+     queue_help, true, ctl_queue},
+    {"users", "", "users and their mailboxes", users_help, true, ctl_users},
+    {"account", "resume NAME --known|--all", "collect a held account again", account_help, false, ctl_account},
+    {"reload", "", "read the ini file again", reload_help, false, ctl_reload},
+    {"stop", "", "stop the daemon", stop_help, false, ctl_stop},
     {NULL, NULL, NULL, NULL, false, NULL},
 };

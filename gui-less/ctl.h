@@ -9,7 +9,6 @@
 struct ctl_options {
 	char *file;      /* the ini file, absolute unless it could not be found: -c, or what ofmsrv would take */
 	char *home;      /* the daemon's home, absolute: -d, or what ofmsrv would take */
-	bool file_given; /* by -c */
 	bool json;       /* --json */
 	bool out_is_tty; /* colours and progress lines only there */
 };
@@ -32,5 +31,14 @@ extern const struct ctl_command ctl_commands[];
 int ctl_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A wrong argument of this command: the text, then how it is used. Returns 1. */
 int ctl_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The commands, each in the file of its name but for account, reload and stop (daemon.c). */
+int ctl_status(const struct ctl_options *o, int argc, char **argv);
+int ctl_sync(const struct ctl_options *o, int argc, char **argv);
+int ctl_queue(const struct ctl_options *o, int argc, char **argv);
+int ctl_users(const struct ctl_options *o, int argc, char **argv);
+int ctl_account(const struct ctl_options *o, int argc, char **argv);
+int ctl_reload(const struct ctl_options *o, int argc, char **argv);
+int ctl_stop(const struct ctl_options *o, int argc, char **argv);
 
 #endif

@@ -3,6 +3,7 @@
 #include "options.h"
 #include "suggest.h"
 
+#include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -127,6 +128,7 @@ int main(int argc, char **argv)
 	/* A reader that went away (`ofmctl queue | head`) is no error of ours; a daemon that went away is one, and
 	 * is seen by write's own result. */
 	signal(SIGPIPE, SIG_IGN);
+	setlocale(LC_CTYPE, "C.UTF-8"); /* widths of characters; our text is UTF-8 whatever the terminal's locale */
 	if (options_parse(argc, argv, &p) != 0)
 		return 1;
 	int rc = dispatch(&p);

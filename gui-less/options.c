@@ -80,7 +80,6 @@ static void resolve(const struct raw *raw, struct ctl_options *o)
 		return;
 	}
 	o->home = absolute(raw->home != NULL ? raw->home : ".");
-	o->file_given = raw->file != NULL;
 	o->file = raw->file != NULL ? absolute(raw->file) : xasprintf("%s/etc/ofmsrv.ini", o->home);
 }
 

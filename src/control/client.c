@@ -16,7 +16,7 @@ static void on_drained(void *arg)
 static void on_ended(void *arg, enum stream_end why)
 {
 	(void)why;
-	client_free(arg);
+	control_client_free(arg);
 }
 
 /* In SO_PEERCRED's word, for the log alone: who may connect is the file's business. */
@@ -28,7 +28,7 @@ static uid_t peer_of(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) == 0 ? cred.uid : (uid_t)-1;
 }
 
-void client_new(struct control *c, int fd)
+void control_client_new(struct control *c, int fd)
 {
 	static const struct stream_callbacks cb = {.readable = on_input, .drained = on_drained, .ended = on_ended};
 	struct control_client *cl = xcalloc(1, sizeof *cl);
@@ -53,7 +53,7 @@ static void leave_list(struct control_client *cl)
 	cl->control->nclients--;
 }
 
-void client_free(struct control_client *cl)
+void control_client_free(struct control_client *cl)
 {
 	struct control *c = cl->control;
 
@@ -82,12 +82,12 @@ static void write_line(struct control_client *cl, json_t *object)
 	free(line);
 }
 
-void client_reply(struct control_client *cl, json_t *reply)
+void control_client_reply(struct control_client *cl, json_t *reply)
 {
 	write_line(cl, reply);
 }
 
-void client_event(struct control_client *cl, json_t *event)
+void control_client_event(struct control_client *cl, json_t *event)
 {
 	if (unread(cl) > CONTROL_EVENTS_HIGH)
 		json_decref(event);
@@ -124,7 +124,7 @@ void control_op_end(struct control_op *op, json_t *reply)
 	}
 	cl->op = NULL;
 	stream_set_timeout(cl->stream, CONTROL_IDLE_MS);
-	client_reply(cl, reply);
+	control_client_reply(cl, reply);
 	if (!cl->taking)
 		on_input(cl);
 }
@@ -138,11 +138,11 @@ static void handle(struct control_client *cl, struct slice line)
 
 	if (codec_request_parse(line, &r, &e) != 0) {
 		log_info("control.refused", kv_i("uid", cl->uid), kv_s("why", e.text));
-		client_reply(cl, codec_error(e.text));
+		control_client_reply(cl, codec_error(e.text));
 		return;
 	}
 	log_info("control.request", kv_i("uid", cl->uid), kv_s("do", codec_verb_name(r.verb)), kv_s("what", r.what));
-	requests_handle(cl, &r);
+	control_requests_handle(cl, &r);
 	codec_request_free(&r);
 }
 
@@ -157,9 +157,9 @@ static bool feed(struct control_client *cl)
 
 static void hang_up(struct control_client *cl)
 {
-	client_reply(cl, codec_error("a request is longer than 64 KiB"));
+	control_client_reply(cl, codec_error("a request is longer than 64 KiB"));
 	stream_finish(&cl->stream);
-	client_free(cl);
+	control_client_free(cl);
 }
 
 static void on_input(void *arg)

@@ -22,7 +22,8 @@ void codec_lines_free(struct codec_lines *l)
 
 bool codec_lines_feed(struct codec_lines *l, struct slice bytes)
 {
-	buf_drop(&l->b, l->taken);
+	if (l->taken > 0)
+		buf_drop(&l->b, l->taken);
 	l->scanned -= l->taken;
 	l->taken = 0;
 	return buf_add_slice(&l->b, bytes);

@@ -68,7 +68,7 @@ static void on_acceptable(evutil_socket_t sock, short what, void *arg)
 	if (c->nclients >= CONTROL_CLIENTS_MAX)
 		turn_away(fd);
 	else
-		client_new(c, fd);
+		control_client_new(c, fd);
 }
 
 static void on_pause_over(void *arg)
@@ -82,7 +82,7 @@ static void on_pause_over(void *arg)
 struct control *control_new(const struct control_deps *deps, const char *path, struct err *e)
 {
 	struct stat st;
-	int fd = socket_listen(path, e);
+	int fd = control_socket_listen(path, e);
 
 	if (fd < 0)
 		return NULL;
@@ -118,8 +118,8 @@ void control_free(struct control **cp)
 	if (c == NULL)
 		return;
 	while (c->clients != NULL)
-		client_free(c->clients);
-	users_forget(c);
+		control_client_free(c->clients);
+	control_users_forget(c);
 	event_free(c->acceptable);
 	loop_timer_free(&c->pause);
 	remove_socket(c);

@@ -58,28 +58,28 @@ struct control_client {
 };
 
 /* client.c */
-void client_new(struct control *c, int fd);
-void client_free(struct control_client *cl); /* leaves the list */
+void control_client_new(struct control *c, int fd);
+void control_client_free(struct control_client *cl); /* leaves the list */
 /* Takes the reply. */
-void client_reply(struct control_client *cl, json_t *reply);
+void control_client_reply(struct control_client *cl, json_t *reply);
 /* Takes the event; left out where the client does not read. */
-void client_event(struct control_client *cl, json_t *event);
+void control_client_event(struct control_client *cl, json_t *event);
 struct control_op *control_op_new(struct control_client *cl);
 void control_op_free(struct control_op *op);
 /* Takes the reply, answers where somebody still waits, frees the op. */
 void control_op_end(struct control_op *op, json_t *reply);
 
 /* requests.c: answers, or leaves an op with the client. */
-void requests_handle(struct control_client *cl, const struct control_request *r);
+void control_requests_handle(struct control_client *cl, const struct control_request *r);
 
 /* status.c, queue.c, users.c */
-json_t *status_render(struct control *c);
-void queue_list(struct control_client *cl, const char *after);
-void queue_show(struct control_client *cl, const char *id);
-void queue_act(struct control_client *cl, enum sender_action action, const char *what);
-void users_list(struct control_client *cl);
+json_t *control_status_render(struct control *c);
+void control_queue_list(struct control_client *cl, const char *after);
+void control_queue_show(struct control_client *cl, const char *id);
+void control_queue_act(struct control_client *cl, enum sender_action action, const char *what);
+void control_users_list(struct control_client *cl);
 /* The control is going away: a scan's end finds nobody. */
-void users_forget(struct control *c);
+void control_users_forget(struct control *c);
 
 /* control.c */
 void control_refill_spare(struct control *c);

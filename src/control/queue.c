@@ -86,7 +86,7 @@ static void render_row(void *arg, const struct sender_entry *en)
 	json_array_append_new(p->v, o);
 }
 
-void queue_list(struct control_client *cl, const char *after)
+void control_queue_list(struct control_client *cl, const char *after)
 {
 	struct sender *sender = cl->control->deps.sender;
 	struct ids ids = {.after = after};
@@ -102,7 +102,7 @@ void queue_list(struct control_client *cl, const char *after)
 	}
 	json_object_set_new(reply, "messages", rows);
 	codec_set_bool(reply, "more", ids.n > n);
-	client_reply(cl, reply);
+	control_client_reply(cl, reply);
 	for (size_t i = 0; i < ids.n; i++)
 		free(ids.v[i]);
 	free(ids.v);
@@ -193,7 +193,7 @@ static void on_header(void *arg)
 	free(s);
 }
 
-void queue_show(struct control_client *cl, const char *id)
+void control_queue_show(struct control_client *cl, const char *id)
 {
 	struct control *c = cl->control;
 	struct find f = {id, NULL};
@@ -201,7 +201,7 @@ void queue_show(struct control_client *cl, const char *id)
 	sender_list(c->deps.sender, render_whole, &f);
 	if (f.reply == NULL) {
 		char *text = xasprintf("no message %s waits in the queue", id);
-		client_reply(cl, codec_error(text));
+		control_client_reply(cl, codec_error(text));
 		free(text);
 		return;
 	}
@@ -223,7 +223,7 @@ static void on_acted(void *arg, unsigned n, const char *error)
 	control_op_end(arg, reply);
 }
 
-void queue_act(struct control_client *cl, enum sender_action action, const char *what)
+void control_queue_act(struct control_client *cl, enum sender_action action, const char *what)
 {
 	struct control_op *op = control_op_new(cl);
 

@@ -17,7 +17,7 @@ static void on_fetch(void *arg, const struct fetch_progress *p)
 	codec_set_int(ev, "total", (int64_t)p->total);
 	codec_set_int(ev, "bytes", (int64_t)p->bytes);
 	codec_set_text(ev, "error", p->error);
-	client_event(op->client, ev);
+	control_client_event(op->client, ev);
 }
 
 static void on_send(void *arg, const struct send_progress *p)
@@ -28,7 +28,7 @@ static void on_send(void *arg, const struct send_progress *p)
 	codec_set_int(ev, "done", (int64_t)p->done);
 	codec_set_int(ev, "total", (int64_t)p->total);
 	codec_set_text(ev, "error", p->error);
-	client_event(op->client, ev);
+	control_client_event(op->client, ev);
 }
 
 static void on_line(void *arg, const char *state)
@@ -37,7 +37,7 @@ static void on_line(void *arg, const char *state)
 	json_t *ev = codec_event("line");
 
 	codec_set_text(ev, "state", state);
-	client_event(op->client, ev);
+	control_client_event(op->client, ev);
 }
 
 static void on_sync_done(void *arg, bool failed)
@@ -77,7 +77,7 @@ static void handle_sync(struct control_client *cl, const struct control_request 
 	char *error = account_error(c->deps.config(c->deps.arg), &r->accounts);
 
 	if (error != NULL) {
-		client_reply(cl, codec_error(error));
+		control_client_reply(cl, codec_error(error));
 		free(error);
 		return;
 	}
@@ -85,7 +85,7 @@ static void handle_sync(struct control_client *cl, const struct control_request 
 		json_t *reply = codec_ok();
 		codec_set_bool(reply, "follows", sync_running(c->deps.sync));
 		sync_by_hand(c->deps.sync, accounts, NULL);
-		client_reply(cl, reply);
+		control_client_reply(cl, reply);
 		return;
 	}
 	struct control_op *op = control_op_new(cl);
@@ -93,7 +93,7 @@ static void handle_sync(struct control_client *cl, const struct control_request 
 	op->abandon = abandon_sync;
 	op->abandon_arg = c;
 	if (sync_running(c->deps.sync))
-		client_event(cl, codec_event("waiting"));
+		control_client_event(cl, codec_event("waiting"));
 	sync_by_hand(c->deps.sync, accounts, &w);
 }
 
@@ -110,7 +110,7 @@ static void handle_resume(struct control_client *cl, const struct control_reques
 
 	if (config_account_by_label(c->deps.config(c->deps.arg), slice_of(r->what)) == NULL) {
 		char *text = xasprintf("there is no account %s", r->what);
-		client_reply(cl, codec_error(text));
+		control_client_reply(cl, codec_error(text));
 		free(text);
 		return;
 	}
@@ -126,7 +126,7 @@ static void handle_reload(struct control_client *cl)
 
 	codec_set_text(reply, rc == 0 ? "warnings" : "faults", text);
 	free(text);
-	client_reply(cl, reply);
+	control_client_reply(cl, reply);
 }
 
 /* The answer first: the program may begin to take us apart at once. */
@@ -134,39 +134,39 @@ static void handle_stop(struct control_client *cl)
 {
 	struct control *c = cl->control;
 
-	client_reply(cl, codec_ok());
+	control_client_reply(cl, codec_ok());
 	loop_post(c->deps.loop, c->deps.stop, c->deps.arg);
 }
 
-void requests_handle(struct control_client *cl, const struct control_request *r)
+void control_requests_handle(struct control_client *cl, const struct control_request *r)
 {
 	switch (r->verb) {
 	case CONTROL_STATUS:
-		client_reply(cl, status_render(cl->control));
+		control_client_reply(cl, control_status_render(cl->control));
 		break;
 	case CONTROL_SYNC:
 		handle_sync(cl, r);
 		break;
 	case CONTROL_QUEUE:
-		queue_list(cl, r->after);
+		control_queue_list(cl, r->after);
 		break;
 	case CONTROL_QUEUE_SHOW:
-		queue_show(cl, r->what);
+		control_queue_show(cl, r->what);
 		break;
 	case CONTROL_QUEUE_DROP:
-		queue_act(cl, SENDER_DROP, r->what);
+		control_queue_act(cl, SENDER_DROP, r->what);
 		break;
 	case CONTROL_QUEUE_RETRY:
-		queue_act(cl, SENDER_RETRY, r->what);
+		control_queue_act(cl, SENDER_RETRY, r->what);
 		break;
 	case CONTROL_QUEUE_HOLD:
-		queue_act(cl, SENDER_HOLD, r->what);
+		control_queue_act(cl, SENDER_HOLD, r->what);
 		break;
 	case CONTROL_QUEUE_RELEASE:
-		queue_act(cl, SENDER_RELEASE, r->what);
+		control_queue_act(cl, SENDER_RELEASE, r->what);
 		break;
 	case CONTROL_USERS:
-		users_list(cl);
+		control_users_list(cl);
 		break;
 	case CONTROL_RESUME:
 		handle_resume(cl, r);

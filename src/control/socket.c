@@ -57,7 +57,7 @@ static int try_connect(const char *path, int fd, struct err *e)
 	return rc == 0 ? 0 : err_errno(e, "control socket %s", path);
 }
 
-int socket_connect(const char *path, struct err *e)
+int control_socket_connect(const char *path, struct err *e)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -108,7 +108,7 @@ static void give_to_group(const char *path)
 		return;
 }
 
-int socket_listen(const char *path, struct err *e)
+int control_socket_listen(const char *path, struct err *e)
 {
 	struct sockaddr_un sa;
 	int dir = -1, fd = -1;

@@ -75,7 +75,7 @@ static json_t *sync_state(struct control *c)
 	return o;
 }
 
-json_t *status_render(struct control *c)
+json_t *control_status_render(struct control *c)
 {
 	const struct config *config = c->deps.config(c->deps.arg);
 	json_t *o = codec_ok(), *accounts = json_array();

@@ -118,7 +118,7 @@ static void begin(struct control *c)
 }
 
 /* One scan at a time, whoever asks: it must not take all workers from the mail. */
-void users_list(struct control_client *cl)
+void control_users_list(struct control_client *cl)
 {
 	struct control *c = cl->control;
 	struct control_op *op = control_op_new(cl);
@@ -129,7 +129,7 @@ void users_list(struct control_client *cl)
 		begin(c);
 }
 
-void users_forget(struct control *c)
+void control_users_forget(struct control *c)
 {
 	if (c->scan != NULL)
 		c->scan->control = NULL;

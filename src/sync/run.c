@@ -13,7 +13,7 @@
 
 static const char line_up_key[] = "told.line_up", line_down_key[] = "told.line_down";
 
-struct run *run_new(struct sync *s, enum run_kind kind, const char *reason)
+struct run *sync_run_new(struct sync *s, enum run_kind kind, const char *reason)
 {
 	struct run *r = xcalloc(1, sizeof *r);
 
@@ -23,7 +23,7 @@ struct run *run_new(struct sync *s, enum run_kind kind, const char *reason)
 	return r;
 }
 
-void run_free(struct run **rp)
+void sync_run_free(struct run **rp)
 {
 	struct run *r = *rp;
 
@@ -36,9 +36,9 @@ void run_free(struct run **rp)
 	*rp = NULL;
 }
 
-/* ---- watchers: any of their calls may end in run_forget_watcher, never in run_watch on this run ---- */
+/* ---- watchers: any of their calls may end in sync_run_forget_watcher, never in sync_run_watch on this run ---- */
 
-void run_watch(struct run *r, const struct sync_watcher *w)
+void sync_run_watch(struct run *r, const struct sync_watcher *w)
 {
 	if (w == NULL)
 		return;
@@ -46,7 +46,7 @@ void run_watch(struct run *r, const struct sync_watcher *w)
 	r->watchers[r->nwatchers++] = *w;
 }
 
-void run_forget_watcher(struct run *r, const void *arg)
+void sync_run_forget_watcher(struct run *r, const void *arg)
 {
 	for (size_t i = 0; i < r->nwatchers; i++)
 		if (r->watchers[i].arg == arg)
@@ -78,7 +78,7 @@ static void on_send_progress(void *arg, const struct send_progress *p)
 			r->watchers[i].send(r->watchers[i].arg, p);
 }
 
-void run_finish(struct run *r)
+void sync_run_finish(struct run *r)
 {
 	for (size_t i = 0; i < r->nwatchers; i++) {
 		struct sync_watcher w = r->watchers[i];
@@ -275,7 +275,7 @@ static void on_marked(void *arg, enum db_outcome outcome, const struct err *e)
 	line_up(r);
 }
 
-void run_start(struct run *r)
+void sync_run_start(struct run *r)
 {
 	struct db_job job = {.apply = apply_start, .done = on_marked, .arg = r, .lane = DB_LANE_SYSTEM, .bytes = 64};
 

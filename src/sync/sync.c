@@ -39,8 +39,8 @@ static void drop_waiting(struct sync *s)
 		struct run *r = s->waiting;
 		s->waiting = r->next;
 		r->failed = true;
-		run_finish(r);
-		run_free(&r);
+		sync_run_finish(r);
+		sync_run_free(&r);
 	}
 }
 
@@ -51,7 +51,7 @@ void sync_free(struct sync **sp)
 	if (s == NULL)
 		return;
 	drop_waiting(s);
-	run_free(&s->running);
+	sync_run_free(&s->running);
 	loop_timer_free(&s->timer);
 	loop_timer_free(&s->stop_timer);
 	config_unref(&s->config);
@@ -84,7 +84,7 @@ static struct run *want_full(struct sync *s, const char *reason, bool by_hand)
 	struct run *r = find_full(s);
 
 	if (r == NULL) {
-		r = run_new(s, RUN_FULL, reason);
+		r = sync_run_new(s, RUN_FULL, reason);
 		append(s, r);
 	}
 	r->by_hand = r->by_hand || by_hand;
@@ -115,7 +115,7 @@ static struct run *want_accounts(struct sync *s, const struct strlist *accounts)
 		last = r;
 	}
 	if (n < SYNC_WAITING_MAX || last == NULL) {
-		last = run_new(s, RUN_ACCOUNTS, "by hand");
+		last = sync_run_new(s, RUN_ACCOUNTS, "by hand");
 		last->by_hand = true;
 		append(s, last);
 	}
@@ -136,7 +136,7 @@ static void start_next(struct sync *s)
 	s->running = r;
 	if (r->kind == RUN_FULL && s->at_served < clock_wall_s())
 		s->at_served = clock_wall_s();
-	run_start(r);
+	sync_run_start(r);
 }
 
 static void finish_stop(struct sync *s)
@@ -158,8 +158,8 @@ void sync_run_ended(struct sync *s)
 		s->ran = true;
 		s->last_end = clock_mono_ms();
 	}
-	run_finish(r);
-	run_free(&r);
+	sync_run_finish(r);
+	sync_run_free(&r);
 	if (s->stopping)
 		finish_stop(s);
 	else
@@ -268,7 +268,7 @@ static void collect_own(struct sync *s, int64_t now)
 	s->own_from = now + OWN_APART_MS;
 	fetcher_status(s->deps.fetcher, see_own, &scan);
 	if (scan.due.n > 0) {
-		struct run *r = run_new(s, RUN_OWN, "schedule");
+		struct run *r = sync_run_new(s, RUN_OWN, "schedule");
 		strlist_copy(&r->accounts, &scan.due);
 		append(s, r);
 	}
@@ -322,6 +322,9 @@ static void rearm(struct sync *s)
 		if (s->wanted)
 			next = least(next, s->daemon_from);
 	}
+	/* Mail just queued is still on its way into the sender's table when we are told of it. */
+	if (line_is_lan(s))
+		next = least(next, now + WALL_LOOK_MS / 2);
 	if (s->config->nat > 0) {
 		int64_t at = schedule_at_next(s->config->at, s->config->nat, clock_wall_s()) - clock_wall_s();
 		next = least(next, now + least(at * 1000, WALL_LOOK_MS));
@@ -449,7 +452,7 @@ void sync_by_hand(struct sync *s, const struct strlist *accounts, const struct s
 {
 	struct run *r = accounts == NULL ? want_full(s, "by hand", true) : want_accounts(s, accounts);
 
-	run_watch(r, w);
+	sync_run_watch(r, w);
 	if (s->stopping)
 		drop_waiting(s);
 	else
@@ -459,9 +462,9 @@ void sync_by_hand(struct sync *s, const struct strlist *accounts, const struct s
 void sync_forget_watcher(struct sync *s, const void *arg)
 {
 	if (s->running != NULL)
-		run_forget_watcher(s->running, arg);
+		sync_run_forget_watcher(s->running, arg);
 	for (struct run *r = s->waiting; r != NULL; r = r->next)
-		run_forget_watcher(r, arg);
+		sync_run_forget_watcher(r, arg);
 }
 
 bool sync_running(const struct sync *s)

@@ -63,14 +63,14 @@ struct sync {
 };
 
 /* run.c */
-struct run *run_new(struct sync *s, enum run_kind kind, const char *reason);
-void run_free(struct run **r);
-void run_watch(struct run *r, const struct sync_watcher *w);
-void run_forget_watcher(struct run *r, const void *arg);
+struct run *sync_run_new(struct sync *s, enum run_kind kind, const char *reason);
+void sync_run_free(struct run **r);
+void sync_run_watch(struct run *r, const struct sync_watcher *w);
+void sync_run_forget_watcher(struct run *r, const void *arg);
 /* Goes through its states; ends in sync_run_ended. The run is sync->running. */
-void run_start(struct run *r);
+void sync_run_start(struct run *r);
 /* Tells the watchers. */
-void run_finish(struct run *r);
+void sync_run_finish(struct run *r);
 
 /* sync.c: the run is over (and freed by this). */
 void sync_run_ended(struct sync *s);

@@ -1,0 +1,92 @@
+/* What acts on the daemon as a whole: account resume, reload, stop. */
+#include "client.h"
+#include "reload.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int ctl_account(const struct ctl_options *o, int argc, char **argv)
+{
+	struct control_request r = {.verb = CONTROL_RESUME};
+	bool all = false;
+
+	if (argc < 2 || strcmp(argv[1], "resume") != 0)
+		return ctl_usage(argv[0], argc < 2 ? "resume is needed" : "there is only resume");
+	for (int i = 2; i < argc; i++) {
+		if (strcmp(argv[i], "--known") == 0)
+			r.known = true;
+		else if (strcmp(argv[i], "--all") == 0)
+			all = true;
+		else if (argv[i][0] == '-' || r.what != NULL)
+			return ctl_usage(argv[0], "what is %s?", argv[i]);
+		else
+			r.what = argv[i];
+	}
+	if (r.what == NULL)
+		return ctl_usage(argv[0], "an account's NAME is needed");
+	if (r.known == all)
+		return ctl_usage(argv[0], "one of --known and --all is needed");
+	json_t *reply = client_simple(o, &r, CLIENT_PATIENCE);
+	if (reply == NULL)
+		return 1;
+	json_decref(reply);
+	printf("%s is collected again; what its server lists now is %s.\n", r.what,
+	       r.known ? "taken as known" : "taken as new");
+	return 0;
+}
+
+/* One "ofmctl: " line each would only repeat the file's name further right. */
+static void put_lines(const char *text)
+{
+	size_t n = strlen(text);
+
+	fflush(stdout);
+	fputs(text, stderr);
+	if (n > 0 && text[n - 1] != '\n')
+		fputc('\n', stderr);
+}
+
+int reload_daemon(struct client *c)
+{
+	struct control_request r = {.verb = CONTROL_RELOAD};
+	json_t *reply = client_ask(c, &r, CLIENT_PATIENCE, NULL, NULL);
+
+	if (reply == NULL)
+		return 1;
+	put_lines(client_text(reply, "faults"));
+	put_lines(client_text(reply, "warnings"));
+	int rc = client_ok(reply) ? 0 : 1;
+	json_decref(reply);
+	return rc;
+}
+
+int ctl_reload(const struct ctl_options *o, int argc, char **argv)
+{
+	if (argc > 1)
+		return ctl_usage(argv[0], "it takes no %s", argv[1]);
+	struct client *c = client_open(o);
+	int rc = c != NULL ? reload_daemon(c) : 1;
+	client_close(&c);
+	if (rc == 0)
+		puts("The configuration was reloaded.");
+	return rc;
+}
+
+int ctl_stop(const struct ctl_options *o, int argc, char **argv)
+{
+	struct control_request r = {.verb = CONTROL_STOP};
+	enum { STOP_SECONDS = 60 };
+
+	if (argc > 1)
+		return ctl_usage(argv[0], "it takes no %s", argv[1]);
+	struct client *c = client_open(o);
+	json_t *reply = c != NULL ? client_ask(c, &r, CLIENT_PATIENCE, NULL, NULL) : NULL;
+	int rc = reply != NULL && client_ok(reply) ? 0 : 1;
+	json_decref(reply);
+	if (rc == 0 && !client_wait_end(c, STOP_SECONDS))
+		rc = ctl_error("ofmsrv has not stopped within %d seconds", STOP_SECONDS);
+	client_close(&c);
+	if (rc == 0)
+		puts("ofmsrv has stopped.");
+	return rc;
+}
