@@ -24,6 +24,10 @@ static const char queue_help[] = "The messages that wait for the relay.\n\n"
 
 static const char users_help[] = "Lists the users with the number and size of the messages in their mailboxes.\n";
 
+static const char passwd_help[] =
+    "Sets a user's password. It is asked for twice, without echo; where stdin is no terminal, one line is read from\n"
+    "there. Its yescrypt hash replaces the user's password line in the ini file, and a running daemon reloads.\n";
+
 static const char account_help[] =
     "Ends the hold of an account whose server had changed all its message ids, so that nobody could tell known mail\n"
     "from new.\n\n"
@@ -48,6 +52,7 @@ const struct ctl_command ctl_commands[] = {
     {"queue", "[list | show ID | drop|retry|hold|release ID|ADDRESS|all]", "the messages that wait for the relay",
      queue_help, true, ctl_queue},
     {"users", "", "users and their mailboxes", users_help, true, ctl_users},
+    {"passwd", "USER", "set a user's password", passwd_help, false, ctl_passwd},
     {"account", "resume NAME --known|--all", "collect a held account again", account_help, false, ctl_account},
     {"reload", "", "read the ini file again", reload_help, false, ctl_reload},
     {"stop", "", "stop the daemon", stop_help, false, ctl_stop},

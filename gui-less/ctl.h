@@ -9,6 +9,7 @@
 struct ctl_options {
 	char *file;      /* the ini file, absolute unless it could not be found: -c, or what ofmsrv would take */
 	char *home;      /* the daemon's home, absolute: -d, or what ofmsrv would take */
+	bool file_given; /* by -c */
 	bool json;       /* --json */
 	bool out_is_tty; /* colours and progress lines only there */
 };
@@ -18,6 +19,7 @@ struct ctl_command {
 	const char *arguments; /* as in the usage line: "[FILE]"; "" = none */
 	const char *summary;   /* one line for the list */
 	const char *help;      /* paragraphs for `ofmctl NAME --help`, lines ending in LF */
+	bool file_given;       /* by -c */
 	bool json;             /* takes --json */
 	/* argv[0] is the command's name; -c, -d, --json and --help were taken out of the rest. Returns the exit
 	 * status, 0 or 1; errors were printed on stderr. */
@@ -37,6 +39,7 @@ int ctl_status(const struct ctl_options *o, int argc, char **argv);
 int ctl_sync(const struct ctl_options *o, int argc, char **argv);
 int ctl_queue(const struct ctl_options *o, int argc, char **argv);
 int ctl_users(const struct ctl_options *o, int argc, char **argv);
+int ctl_passwd(const struct ctl_options *o, int argc, char **argv);
 int ctl_account(const struct ctl_options *o, int argc, char **argv);
 int ctl_reload(const struct ctl_options *o, int argc, char **argv);
 int ctl_stop(const struct ctl_options *o, int argc, char **argv);

@@ -79,6 +79,7 @@ static void resolve(const struct raw *raw, struct ctl_options *o)
 		o->home = xstrdup("/var/lib/ofmsrv");
 		return;
 	}
+	o->file_given = raw->file != NULL;
 	o->home = absolute(raw->home != NULL ? raw->home : ".");
 	o->file = raw->file != NULL ? absolute(raw->file) : xasprintf("%s/etc/ofmsrv.ini", o->home);
 }
