@@ -19,7 +19,6 @@ struct ctl_command {
 	const char *arguments; /* as in the usage line: "[FILE]"; "" = none */
 	const char *summary;   /* one line for the list */
 	const char *help;      /* paragraphs for `ofmctl NAME --help`, lines ending in LF */
-	bool file_given;       /* by -c */
 	bool json;             /* takes --json */
 	/* argv[0] is the command's name; -c, -d, --json and --help were taken out of the rest. Returns the exit
 	 * status, 0 or 1; errors were printed on stderr. */

@@ -218,6 +218,11 @@ static void talk(struct run *r)
 {
 	const struct sync_deps *d = &r->sync->deps;
 
+	if (r->sync->stopping) {
+		r->failed = true;
+		line_down(r);
+		return;
+	}
 	set_state(r, RUN_TALKING);
 	r->parts = 1;
 	if (r->kind == RUN_FULL) {
@@ -272,6 +277,11 @@ static void on_marked(void *arg, enum db_outcome outcome, const struct err *e)
 
 	if (outcome != DB_COMMITTED)
 		log_error("sync.mark", kv_s("error", e->text));
+	if (r->sync->stopping) {
+		r->failed = true;
+		end(r);
+		return;
+	}
 	line_up(r);
 }
 
