@@ -119,7 +119,8 @@ static const struct sender_row senders[] = {
 static void same(const char *what, const char *of, const char *got, const char *wanted)
 {
 	if ((got == NULL) != (wanted == NULL) || (got != NULL && strcmp(got, wanted) != 0))
-		fail_msg("%s of %s: %s, not %s", what, of, got != NULL ? got : "none", wanted != NULL ? wanted : "none");
+		fail_msg("%s of %s: %s, not %s", what, of, got != NULL ? got : "none",
+		         wanted != NULL ? wanted : "none");
 }
 
 static void senders_are_known(void **state)

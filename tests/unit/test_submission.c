@@ -183,9 +183,9 @@ static void prefixes_are_right(void **state)
 	prefix_is(message(&r, "local"), "Return-Path: <anna@office.lan>\r\n" RECEIVED);
 	assert_int_equal(message(&r, "local")->skip, 0);
 	assert_false(message(&r, "local")->normalize);
-	prefix_is(message(&r, "boss"), "Return-Path: <anna@office.lan>\r\n" RECEIVED
-	                               "X-Envelope-From: <anna@office.lan>\r\n"
-	                               "X-Envelope-To: <x@far.example>,\r\n\t<dora>,\r\n\t<daemon>\r\n");
+	prefix_is(message(&r, "boss"),
+	          "Return-Path: <anna@office.lan>\r\n" RECEIVED "X-Envelope-From: <anna@office.lan>\r\n"
+	          "X-Envelope-To: <x@far.example>,\r\n\t<dora>,\r\n\t<daemon>\r\n");
 	assert_int_equal(message(&r, "boss")->skip, 0);
 	prefix_is(message(&r, "outgoing"),
 	          RECEIVED "From: Anna <anna@firm.example>\r\n"
