@@ -27,10 +27,11 @@ enum sorter_why {
 	SORTED_TO_POSTMASTER
 };
 
-struct sorter_match { /* a rule that matched */
-	const struct config_rule *rule;
-	char *field; /* the header field's name as it stands; "" for `not` */
-	char *text;  /* the decoded text around the match, at most 200 bytes */
+struct sorter_match {                   /* a rule that matched, or an address that placed the message */
+	const struct config_rule *rule; /* NULL: an address */
+	const struct config_user *user; /* whose address; NULL with a rule */
+	char *field;                    /* the header field's name as it stands; "" for `not` */
+	char *text;                     /* the decoded text around the match, at most 200 bytes; the address */
 };
 
 struct sorter_verdict {
@@ -42,7 +43,10 @@ struct sorter_verdict {
 	size_t nrunaway;
 };
 
-/* header: the message as received from the provider. account may be NULL (explain without one). The daemon is never
+/* Rules look at 20,000 fields, at 8 MiB of each one's text and 64 MiB of all; `matches` at 64 KiB of a text. Where a
+ * rule runs away, `not` does not make a match of that.
+ *
+ * header: the message as received from the provider. account may be NULL (explain without one). The daemon is never
  * among the users. Borrowed: everything; free the verdict with sorter_verdict_free. */
 void sorter_sort(const struct sorter *s, struct sorter_scratch *sc, const struct header *h,
                  const struct config_account *account, bool explain, struct sorter_verdict *out);
