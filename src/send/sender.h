@@ -17,7 +17,8 @@ struct sender_deps { /* all borrowed */
 };
 
 struct sender *sender_new(const struct sender_deps *deps);
-/* Reads the queue from the database (before the loop runs; blocks) and forgets messages whose .eml is gone. */
+/* After sender_configure: reads the queue from the database (before the loop runs; blocks) and forgets messages whose
+ * .eml is gone. */
 int sender_load(struct sender *s, struct err *e);
 void sender_configure(struct sender *s, const struct config *c);
 /* A message's files stand in outqueue/ (delivery_on_queued). */

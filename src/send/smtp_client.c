@@ -412,12 +412,16 @@ bool smtp_client_input(struct smtp_client *c, struct slice in)
 
 /* ---- transactions and their bytes ---- */
 
-bool smtp_client_ready(const struct smtp_client *c)
+bool smtp_client_has_room(const struct smtp_client *c)
 {
 	size_t window = c->careful || !c->caps.pipelining ? 1 : chunks(c) ? SMTP_CLIENT_WINDOW : 2;
 
-	return c->started && !c->failed && !c->quitting && c->current == NULL && c->nopen < window &&
-	       c->out.n <= OUT_MAX / 2;
+	return c->started && !c->failed && !c->quitting && c->nopen < window;
+}
+
+bool smtp_client_ready(const struct smtp_client *c)
+{
+	return smtp_client_has_room(c) && c->current == NULL && c->out.n <= OUT_MAX / 2;
 }
 
 static void say_all(struct smtp_client *c, struct smtp_transaction *t)

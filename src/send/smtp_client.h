@@ -70,6 +70,8 @@ void smtp_client_be_careful(struct smtp_client *c);
 void smtp_client_no_chunking(struct smtp_client *c); /* DATA, whatever the server says */
 const struct smtp_caps *smtp_client_caps(const struct smtp_client *c);
 
+/* Whether there will be room for one more transaction once the bytes of the one that is being fed are written. */
+bool smtp_client_has_room(const struct smtp_client *c);
 /* Whether a transaction may begin now. */
 bool smtp_client_ready(const struct smtp_client *c);
 /* Borrows t until finished. It may finish inside this call (too large for what SIZE said, unfit addresses). */

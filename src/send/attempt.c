@@ -1,0 +1,374 @@
+/* One try of one message: who is chosen, and what each transaction's replies make of them. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "route/report.h"
+#include "send/sender_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool due(const struct message *m, size_t i, bool all, int64_t now)
+{
+	return m->q->recipients[i].state == OUTQUEUE_WAITING && (all || m->t[i].next_ms <= now);
+}
+
+bool attempt_due(const struct message *m, bool all)
+{
+	int64_t now = clock_mono_ms();
+
+	/* One that could not be committed is mended first. */
+	for (size_t i = 0; i < m->q->nrecipients && !m->busy && !m->q->held && !m->mend; i++)
+		if (due(m, i, all, now))
+			return true;
+	return false;
+}
+
+bool attempt_start(struct message *m, bool all)
+{
+	int64_t now = clock_mono_ms();
+
+	if (!attempt_due(m, all))
+		return false;
+	for (size_t i = 0; i < m->q->nrecipients; i++) {
+		m->t[i].wanted = due(m, i, all, now);
+		m->t[i].deferred = m->t[i].failed = m->t[i].expired = false;
+	}
+	m->busy = true;
+	m->any_failed = false;
+	m->s->next_due = -1;
+	lane_add(m->s, m, false);
+	return true;
+}
+
+struct smtp_transaction *attempt_next(struct message *m)
+{
+	size_t n = 0;
+
+	free(m->tx);
+	m->tx = xcalloc(SMTP_CLIENT_RECIPIENTS, sizeof *m->tx);
+	for (size_t i = 0; i < m->q->nrecipients && n < SMTP_CLIENT_RECIPIENTS; i++)
+		if (m->t[i].wanted)
+			m->tx[n++] = i;
+	if (n == 0)
+		return NULL;
+	struct smtp_transaction *t = smtp_transaction_new(n);
+	t->owner = m;
+	t->sender = m->q->entry.sender;
+	t->eight_bit = m->q->entry.eight_bit;
+	for (size_t k = 0; k < n; k++) {
+		t->recipients[k] = m->q->recipients[m->tx[k]].address;
+		m->t[m->tx[k]].sending = true;
+	}
+	return t;
+}
+
+/* ---- outcomes ---- */
+
+static void set_reply(struct message *m, size_t i, const char *text)
+{
+	struct outqueue_recipient *r = &m->q->recipients[i];
+
+	if (text == r->last_reply)
+		return;
+	free(r->last_reply);
+	r->last_reply = xstrdup(text != NULL ? text : "");
+}
+
+static void drop_one(struct message *m, size_t i)
+{
+	m->q->recipients[i].state = OUTQUEUE_DROPPED;
+	m->t[i].wanted = m->t[i].drop = false;
+	m->t[i].dirty = true;
+}
+
+static void fell_through(struct message *m, size_t i)
+{
+	m->t[i].wanted = false;
+	m->any_failed = true;
+	m->failed_at = i;
+}
+
+static void defer(struct message *m, size_t i, int64_t next_ms)
+{
+	struct target *t = &m->t[i];
+	struct outqueue_recipient *r = &m->q->recipients[i];
+	int64_t now = clock_mono_ms();
+
+	r->attempts++;
+	fell_through(m, i);
+	t->deferred = t->dirty = true;
+	t->next_ms = next_ms;
+	r->next_at = clock_wall_s() + (next_ms > now ? (next_ms - now + 999) / 1000 : 0);
+	if (t->drop)
+		drop_one(m, i);
+}
+
+static int64_t own_retry(const struct message *m, const struct outqueue_recipient *r)
+{
+	const struct config_relay *relay = config_relay_for(m->s->config, slice_of(m->q->entry.sender));
+
+	if (relay == NULL)
+		relay = &m->s->config->relays[0];
+	return clock_mono_ms() + 1000 * retry_delay(relay->retry, r->refusals);
+}
+
+static void delivered(struct message *m, size_t i)
+{
+	m->q->recipients[i].attempts++;
+	m->q->recipients[i].state = OUTQUEUE_DELIVERED;
+	m->t[i].wanted = m->t[i].drop = false;
+	m->t[i].dirty = true;
+}
+
+static void deferred(struct message *m, size_t i)
+{
+	m->q->recipients[i].refusals++;
+	m->t[i].by_relay = false;
+	defer(m, i, own_retry(m, &m->q->recipients[i]));
+}
+
+static void refused(struct message *m, size_t i)
+{
+	m->q->recipients[i].attempts++;
+	m->q->recipients[i].refusals++;
+	fell_through(m, i);
+	m->t[i].failed = true;
+	if (m->t[i].drop) {
+		m->t[i].failed = false;
+		drop_one(m, i);
+	}
+}
+
+static void still_wanted(struct message *m, size_t i)
+{
+	if (m->t[i].drop)
+		drop_one(m, i);
+}
+
+static void log_outcome(const struct message *m, size_t i, const struct smtp_result *r)
+{
+	static const char *const events[] = {
+	    [SMTP_PENDING] = "send.untried",   [SMTP_ACCEPTED] = "send.untried", [SMTP_DELIVERED] = "send.delivered",
+	    [SMTP_DEFERRED] = "send.deferred", [SMTP_REFUSED] = "send.refused",  [SMTP_SPLIT] = "send.split",
+	    [SMTP_UNTRIED] = "send.untried",   [SMTP_UNKNOWN] = "send.unknown"};
+	enum log_level level = r->fate == SMTP_DELIVERED ? LOG_INFO : LOG_WARNING;
+
+	if (r->fate == SMTP_UNTRIED || r->fate == SMTP_SPLIT)
+		level = LOG_DEBUG;
+	LOG_KV(level, events[r->fate], kv_s("id", m->q->id), kv_s("from", m->q->entry.sender),
+	       kv_s("to", m->q->recipients[i].address), kv_s("relay", m->relay), kv_s("reply", r->reply));
+}
+
+static void settle(struct message *m, size_t i, const struct smtp_result *r, bool blame)
+{
+	static void (*const by_fate[])(struct message *, size_t) = {
+	    [SMTP_PENDING] = still_wanted, [SMTP_ACCEPTED] = still_wanted, [SMTP_DELIVERED] = delivered,
+	    [SMTP_DEFERRED] = deferred,    [SMTP_REFUSED] = refused,       [SMTP_SPLIT] = still_wanted,
+	    [SMTP_UNTRIED] = still_wanted, [SMTP_UNKNOWN] = deferred,
+	};
+	struct target *t = &m->t[i];
+
+	t->sending = false;
+	t->code = r->code;
+	memcpy(t->status, r->status, sizeof t->status);
+	if (r->fate != SMTP_SPLIT && (r->fate != SMTP_UNTRIED || blame))
+		set_reply(m, i, r->reply);
+	log_outcome(m, i, r);
+	/* A connection that is lost at the same message each time must not keep the others waiting. */
+	if (blame && r->fate == SMTP_UNTRIED)
+		deferred(m, i);
+	else
+		by_fate[r->fate](m, i);
+}
+
+static bool wants_more(const struct message *m)
+{
+	for (size_t i = 0; i < m->q->nrecipients; i++)
+		if (m->t[i].wanted)
+			return true;
+	return false;
+}
+
+static bool is_dirty(const struct message *m)
+{
+	for (size_t i = 0; i < m->q->nrecipients; i++)
+		if (m->t[i].dirty || m->t[i].failed)
+			return true;
+	return m->dirty;
+}
+
+void attempt_transaction(struct message *m, struct smtp_transaction *t, bool blame)
+{
+	m->engaged = false;
+	for (size_t k = 0; k < t->n; k++)
+		settle(m, m->tx[k], &t->results[k], blame);
+	smtp_transaction_free(&t);
+	if (!wants_more(m)) {
+		attempt_end(m);
+		return;
+	}
+	/* What is known by now is committed now, not with the last recipient. Bounces wait to be one message. */
+	for (size_t i = 0; i < m->q->nrecipients; i++)
+		if (m->t[i].dirty) {
+			record_commit(m);
+			break;
+		}
+	lane_add(m->s, m, true);
+}
+
+void attempt_relay_failed(struct message *m, const char *why, int64_t next_ms)
+{
+	m->engaged = false;
+	for (size_t i = 0; i < m->q->nrecipients; i++) {
+		struct target *t = &m->t[i];
+		if (!t->wanted)
+			continue;
+		t->code = 0;
+		t->status[0] = '\0';
+		t->by_relay = true;
+		set_reply(m, i, why);
+		defer(m, i, next_ms);
+	}
+	attempt_end(m);
+}
+
+void attempt_postpone(struct message *m, const char *why, int64_t next_ms)
+{
+	(void)why;
+	m->engaged = false;
+	m->any_failed = true;
+	for (size_t i = 0; i < m->q->nrecipients; i++) {
+		if (!m->t[i].wanted)
+			continue;
+		m->failed_at = i;
+		m->t[i].wanted = false;
+		m->t[i].by_relay = true;
+		m->t[i].next_ms = next_ms;
+	}
+	attempt_end(m);
+}
+
+void attempt_unreadable(struct message *m, int error)
+{
+	bool gone = error == ENOENT;
+
+	m->engaged = false;
+	if (gone)
+		log_warning("send.dropped", kv_s("id", m->q->id), kv_s("why", "its .eml was removed"));
+	else
+		log_error("send.unreadable", kv_s("id", m->q->id), kv_s("error", strerror(error)));
+	for (size_t i = 0; i < m->q->nrecipients; i++) {
+		if (m->q->recipients[i].state != OUTQUEUE_WAITING || (!gone && !m->t[i].wanted))
+			continue;
+		set_reply(m, i, gone ? "dropped: its file was removed" : "its file cannot be read on this gateway");
+		m->t[i].code = 0;
+		m->t[i].status[0] = '\0';
+		if (gone)
+			drop_one(m, i);
+		else
+			deferred(m, i);
+	}
+	attempt_end(m);
+}
+
+/* ---- the end ---- */
+
+static int64_t max_age(const struct message *m)
+{
+	const struct config_relay *relay = config_relay_for(m->s->config, slice_of(m->q->entry.sender));
+
+	return relay != NULL ? relay->max_age : m->s->config->relays[0].max_age;
+}
+
+/* Gives up what is too old; says whether something is to be told to the sender. */
+static bool judge_age(struct message *m)
+{
+	int64_t age = message_age(m);
+	bool expired = retry_expired(age, max_age(m)), tell = false, waits = false;
+
+	for (size_t i = 0; i < m->q->nrecipients; i++) {
+		struct target *t = &m->t[i];
+		if (t->deferred && expired && m->q->recipients[i].state == OUTQUEUE_WAITING) {
+			t->expired = t->failed = true;
+			t->deferred = false;
+		}
+		tell = tell || t->failed;
+		waits = waits || t->deferred;
+	}
+	m->warning = !tell && waits && retry_warns(age, m->q->warned) && m->q->entry.sender[0] != '\0' &&
+	             m->q->entry.local_sender[0] != '\0';
+	return tell || m->warning;
+}
+
+void attempt_end(struct message *m)
+{
+	m->mend = false;
+	m->s->next_due = -1;
+	if (m->committing) {
+		m->again = true;
+		return;
+	}
+	if (m->busy && judge_age(m))
+		bounce_send(m);
+	else if (is_dirty(m))
+		record_commit(m);
+	else
+		attempt_over(m);
+}
+
+void attempt_go_on(struct message *m)
+{
+	m->mend = false;
+	if (m->engaged)
+		record_commit(m);
+	else
+		attempt_end(m);
+}
+
+void attempt_idle(struct message *m)
+{
+	m->engaged = false;
+	attempt_end(m);
+}
+
+void attempt_abandon(struct message *m)
+{
+	m->engaged = false;
+	m->any_failed = true;
+	for (size_t i = 0; i < m->q->nrecipients; i++)
+		m->t[i].wanted = false;
+	attempt_end(m);
+}
+
+void attempt_over(struct message *m)
+{
+	struct sender *s = m->s;
+
+	for (size_t i = 0; i < m->q->nrecipients && !m->engaged; i++) {
+		if (m->t[i].failed)
+			m->q->recipients[i].state = OUTQUEUE_BOUNCED;
+		m->t[i].failed = m->t[i].deferred = m->t[i].expired = false;
+	}
+	m->q->warned = m->q->warned || m->warning;
+	m->warning = false;
+	if (m->again) {
+		m->again = false;
+		attempt_go_on(m);
+		return;
+	}
+	if (m->engaged)
+		return;
+	if (m->busy)
+		run_attempt_over(m, m->any_failed, m->any_failed ? m->q->recipients[m->failed_at].last_reply : "");
+	m->busy = false;
+	s->next_due = -1;
+	if (!message_waits(m)) {
+		char *id = xstrdup(m->q->id);
+		message_remove(&m);
+		grave_dig(s, id);
+		free(id);
+	}
+	sender_check_stopped(s);
+}

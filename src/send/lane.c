@@ -1,0 +1,362 @@
+/* One relay: what waits for it, how many connections it gets, and when it is left alone. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "route/report.h"
+#include "send/sender_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BARREN_MAX = 3, SECRET_MS = 5 * 60 * 1000, COMMAND_MS = 60 * 1000 };
+
+static struct lane *lane_get(struct sender *s, const char *label)
+{
+	struct lane *l;
+
+	TAILQ_FOREACH(l, &s->lanes, entry)
+	if (strcmp(l->label, label) == 0)
+		return l;
+	l = xcalloc(1, sizeof *l);
+	l->s = s;
+	l->label = xstrdup(label);
+	TAILQ_INIT(&l->work);
+	TAILQ_INIT(&l->conns);
+	TAILQ_INSERT_TAIL(&s->lanes, l, entry);
+	return l;
+}
+
+const struct config_relay *lane_relay(const struct lane *l)
+{
+	const struct config *c = l->s->config;
+
+	for (size_t i = 0; i < c->nrelays; i++)
+		if (strcmp(c->relays[i].label, l->label) == 0)
+			return &c->relays[i];
+	return NULL;
+}
+
+static const char *label_of(const struct lane *l)
+{
+	return l->label[0] != '\0' ? l->label : "relay";
+}
+
+/* ---- the work list ---- */
+
+void lane_add(struct sender *s, struct message *m, bool front)
+{
+	const struct config_relay *r = config_relay_for(s->config, slice_of(m->q->entry.sender));
+
+	m->engaged = true;
+	if (s->stopping) {
+		attempt_abandon(m);
+		return;
+	}
+	if (r == NULL) {
+		int64_t wait = 1000 * retry_delay(s->config->relays[0].retry, m->q->recipients[0].attempts + 1);
+		attempt_relay_failed(m, "no relay is configured", clock_mono_ms() + wait);
+		return;
+	}
+	struct lane *l = lane_get(s, r->label);
+	if (front)
+		TAILQ_INSERT_HEAD(&l->work, m, work);
+	else
+		TAILQ_INSERT_TAIL(&l->work, m, work);
+	m->in_work = true;
+	m->lane = l;
+	l->nwork++;
+}
+
+void lane_drop(struct message *m)
+{
+	if (!m->in_work)
+		return;
+	TAILQ_REMOVE(&m->lane->work, m, work);
+	m->lane->nwork--;
+	m->in_work = false;
+}
+
+struct message *lane_take(struct lane *l)
+{
+	struct message *m = TAILQ_FIRST(&l->work);
+
+	if (m != NULL)
+		lane_drop(m);
+	return m;
+}
+
+/* All that waits in the work list, taken out at once: what fn does may add to it again. */
+static void drain_work(struct lane *l, void (*fn)(struct message *m, const char *why, int64_t next_ms), const char *why,
+                       int64_t next_ms)
+{
+	for (size_t n = l->nwork; n > 0; n--) {
+		struct message *m = lane_take(l);
+		if (m == NULL)
+			return;
+		fn(m, why, next_ms);
+	}
+}
+
+/* ---- connections ---- */
+
+static void got_secret(void *arg, const struct runner_result *res)
+{
+	struct lane *l = arg;
+	struct slice line = slice_trim(slice_sub(res->output, 0, slice_find(res->output, '\n')));
+	struct lane_loss loss = {.login = true,
+	                         .text = "password_command failed or printed nothing",
+	                         .mend = "Run the command by hand, as the gateway's user, and see what it says."};
+
+	l->asking = false;
+	free(l->secret);
+	l->secret = NULL;
+	if (!res->started || res->timed_out || res->status != 0 || line.n == 0) {
+		lane_lost(l, &loss);
+		sender_check_stopped(l->s);
+		return;
+	}
+	l->secret = slice_dup(line);
+	log_secret(l->secret);
+	l->secret_until = clock_mono_ms() + SECRET_MS;
+	lane_kick(l);
+}
+
+/* false: the password is being asked for; lane_kick comes again. */
+static bool has_secret(struct lane *l, const struct config_relay *r)
+{
+	if (r->login.password_command[0] == '\0')
+		return true;
+	if (l->secret != NULL && clock_mono_ms() < l->secret_until)
+		return true;
+	if (!l->asking) {
+		l->asking = true;
+		runner_run(l->s->d.runner, r->login.password_command, COMMAND_MS, got_secret, l);
+	}
+	return false;
+}
+
+/* One connection for a handful of messages: opening one costs more than they do. But what hangs or is busy with a
+ * large one does not count. */
+static bool wants_another(const struct lane *l, const struct config_relay *r)
+{
+	size_t most = r->connections > 0 ? r->connections : 1, available = 0;
+	struct relay_conn *c;
+
+	if (l->cap > 0 && most > l->cap)
+		most = l->cap;
+	for (c = TAILQ_FIRST(&l->conns); c != NULL; c = relay_conn_next(c))
+		available += relay_conn_available(c);
+	return l->nconns < most && l->nwork > 4 * available;
+}
+
+static void pump_all(struct lane *l)
+{
+	struct relay_conn *c, *next;
+
+	for (c = TAILQ_FIRST(&l->conns); c != NULL && l->nwork > 0; c = next) {
+		next = relay_conn_next(c);
+		relay_conn_pump(c);
+	}
+}
+
+static void kick(struct lane *l)
+{
+	const struct config_relay *r = lane_relay(l);
+
+	if (l->s->stopping || l->nwork == 0 || r == NULL)
+		return;
+	pump_all(l);
+	while (wants_another(l, r) && has_secret(l, r))
+		relay_conn_open(l, r, r->login.password_command[0] != '\0' ? l->secret : r->login.password);
+}
+
+/* Connections that end inside come back here: they must not walk the list again under our feet. */
+void lane_kick(struct lane *l)
+{
+	if (l->kicking) {
+		l->kick_again = true;
+		return;
+	}
+	l->kicking = true;
+	do {
+		l->kick_again = false;
+		kick(l);
+	} while (l->kick_again);
+	l->kicking = false;
+}
+
+/* New mail may try a failing relay, but not each message in turn. */
+static void kick_or_wait(struct lane *l)
+{
+	int64_t now = clock_mono_ms(), pause = l->failed_ms + SENDER_RELAY_PAUSE_MS;
+
+	if (l->next_ms > now && pause > now && !l->forced && l->nconns == 0)
+		drain_work(l, attempt_postpone, "", pause < l->next_ms ? pause : l->next_ms);
+	l->forced = false;
+	lane_kick(l);
+}
+
+void lane_kick_all(struct sender *s, bool forced)
+{
+	struct lane *l, *next;
+
+	for (l = TAILQ_FIRST(&s->lanes); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		l->forced = forced;
+		kick_or_wait(l);
+	}
+}
+
+/* ---- success and failure ---- */
+
+static char *once_key(const struct lane *l)
+{
+	return xasprintf("relay.%s.login", l->label);
+}
+
+static void tell_again_fine(struct lane *l)
+{
+	char *key = once_key(l);
+	char *subject = xasprintf("Relay \"%s\" works again", label_of(l));
+
+	l->told = false;
+	report_forget(l->s->d.database, key);
+	report_postmaster(l->s->d.delivery, l->s->config, NULL, subject,
+	                  "Mail to the outside leaves again; what had waited is being sent.\n");
+	free(subject);
+	free(key);
+}
+
+/* Whoever waited for the relay as a whole is due now. */
+static void revive(struct lane *l)
+{
+	struct message *m;
+	int64_t now = clock_mono_ms();
+
+	TAILQ_FOREACH(m, &l->s->messages, all)
+	{
+		if (m->busy || m->lane != l)
+			continue;
+		for (size_t i = 0; i < m->q->nrecipients; i++)
+			if (m->t[i].by_relay && m->t[i].next_ms > now)
+				m->t[i].next_ms = now;
+	}
+	l->s->next_due = -1;
+}
+
+void lane_works(struct lane *l)
+{
+	l->barren = 0;
+	if (l->failures == 0)
+		return;
+	l->failures = l->login_failures = 0;
+	l->next_ms = 0;
+	if (l->told)
+		tell_again_fine(l);
+	revive(l);
+}
+
+static void tell_trouble(struct lane *l, const struct lane_loss *loss)
+{
+	const struct config_relay *r = lane_relay(l);
+	char *key = once_key(l), *subject = xasprintf("No log-in at relay \"%s\"", label_of(l));
+	char *body =
+	    xasprintf("The gateway cannot send mail to the outside through %s:\n\n  %s\n\n%s\n"
+	              "\nNothing is lost: mail waits in the queue, and the relay is tried again.\n",
+	              r != NULL ? r->login.host : label_of(l), loss->text, loss->mend != NULL ? loss->mend : "");
+
+	l->told = true;
+	report_postmaster(l->s->d.delivery, l->s->config, key, subject, body);
+	free(body);
+	free(subject);
+	free(key);
+}
+
+static void fail(struct lane *l, const struct lane_loss *loss)
+{
+	const struct config_relay *r = lane_relay(l);
+	int64_t now = clock_mono_ms();
+
+	l->failures++;
+	l->barren = 0;
+	l->cap = 0;
+	l->failed_ms = now;
+	l->next_ms = now + 1000 * retry_delay(r != NULL ? r->retry : 300, l->failures);
+	log_warning("send.relay_failed", kv_s("relay", label_of(l)), kv_s("error", loss->text),
+	            kv_i("next_in_s", (l->next_ms - now) / 1000));
+	if (loss->login) {
+		l->secret_until = 0;
+		if (++l->login_failures >= 2 && !l->told)
+			tell_trouble(l, loss);
+	}
+	drain_work(l, attempt_relay_failed, loss->text, l->next_ms);
+}
+
+void lane_lost(struct lane *l, const struct lane_loss *loss)
+{
+	if (loss->progress)
+		l->barren = 0;
+	else if (loss->connected)
+		l->barren++;
+	if (l->nconns == 0)
+		l->cap = 0;
+	if (l->nconns > 0 && !loss->connected) {
+		/* Others stand: it takes no more than these at once. */
+		l->cap = l->nconns;
+	} else if (l->nconns == 0 && l->nwork > 0 && (!loss->connected || loss->login || l->barren >= BARREN_MAX)) {
+		fail(l, loss);
+	}
+	lane_kick(l);
+}
+
+/* ---- configuration ---- */
+
+static void reroute(struct message *m, const char *why, int64_t next_ms)
+{
+	(void)why;
+	(void)next_ms;
+	lane_add(m->s, m, false);
+}
+
+static void lane_free(struct lane *l)
+{
+	TAILQ_REMOVE(&l->s->lanes, l, entry);
+	free(l->secret);
+	free(l->label);
+	free(l);
+}
+
+void lane_configure(struct sender *s)
+{
+	struct lane *l;
+	struct relay_conn *c, *next;
+
+	TAILQ_FOREACH(l, &s->lanes, entry)
+	{
+		l->failures = l->login_failures = l->barren = 0;
+		l->next_ms = l->secret_until = 0;
+		l->cap = 0;
+		l->careful = l->no_chunking = false;
+		l->kicking = true; /* until all are retired; kicked below */
+		for (c = TAILQ_FIRST(&l->conns); c != NULL; c = next) {
+			next = relay_conn_next(c);
+			relay_conn_retire(c);
+		}
+		l->kicking = false;
+		drain_work(l, reroute, NULL, 0);
+		revive(l);
+	}
+	lane_kick_all(s, true);
+}
+
+void lane_free_all(struct sender *s)
+{
+	struct lane *l;
+
+	while ((l = TAILQ_FIRST(&s->lanes)) != NULL) {
+		struct relay_conn *c;
+		while ((c = TAILQ_FIRST(&l->conns)) != NULL)
+			relay_conn_abandon(c);
+		lane_free(l);
+	}
+}

@@ -1,0 +1,502 @@
+/* One connection to a relay: libcurl's line, the SMTP machine, and the files that flow into it. */
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "net/outside.h"
+#include "send/sender_internal.h"
+#include "send/source.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum relay_conn_state { CONN_OPENING, CONN_LIVE, CONN_QUITTING, CONN_GONE };
+
+struct pick { /* a message in our hands whose file is open or being opened */
+	struct message *m;
+	struct source *src;
+	struct smtp_transaction *t; /* once it began */
+};
+
+struct relay_conn {
+	TAILQ_ENTRY(relay_conn) entry;
+	struct lane *lane;
+	char sid[12], *host;
+	enum relay_conn_state state;
+	bool counted; /* in lane->nconns */
+	bool retiring;
+	struct outside *o;
+	struct smtp_client *client;
+	struct pick now, next;   /* being written; to be written behind it */
+	unsigned answered, seen; /* transactions; as many as the clocks know of */
+	bool losing, blame;      /* inside smtp_client_lost; the next one to end is the one it was lost at */
+	unsigned depth;          /* of calls that hold on to this struct */
+	bool pumping, again, idle;
+	int64_t silence_ms;
+	struct loop_timer *timer; /* idle, QUIT's reply, or stalled: by state */
+};
+
+static void set_state(struct relay_conn *c, enum relay_conn_state state)
+{
+	c->state = state;
+	if (c->counted && state != CONN_OPENING && (state != CONN_LIVE || c->retiring)) {
+		c->counted = false;
+		c->lane->nconns--;
+	}
+}
+
+static void enter(struct relay_conn *c)
+{
+	c->depth++;
+}
+
+static void leave(struct relay_conn *c)
+{
+	if (--c->depth > 0 || c->state != CONN_GONE)
+		return;
+	struct sender *s = c->lane->s;
+	loop_timer_free(&c->timer);
+	smtp_client_free(&c->client);
+	free(c->host);
+	free(c);
+	sender_check_stopped(s);
+}
+
+struct relay_conn *relay_conn_next(struct relay_conn *c)
+{
+	return TAILQ_NEXT(c, entry);
+}
+
+/* ---- the end ---- */
+
+/* What is in our hands but was not begun goes back as if never taken. */
+static void put_back(struct pick *p)
+{
+	source_close(&p->src);
+	if (p->m != NULL && p->t == NULL)
+		lane_add(p->m->s, p->m, true);
+	*p = (struct pick){0};
+}
+
+/* A 421 after some work is a server that wants a new connection; with nothing done, the message may be what it
+ * cannot stand. */
+static void lose_transactions(struct relay_conn *c, const char *why)
+{
+	if (c->client == NULL)
+		return;
+	c->blame = !c->lane->s->stopping && !smtp_client_wants_login(c->client) &&
+	           (c->answered == 0 || strncmp(why, "421", 3) != 0);
+	if (smtp_client_unfinished(c->client) > 1)
+		c->lane->careful = true;
+	if (smtp_client_lied_chunking(c->client))
+		c->lane->no_chunking = true;
+	c->losing = true;
+	smtp_client_lost(c->client, why);
+	c->losing = false;
+}
+
+static void end(struct relay_conn *c, const struct lane_loss *loss)
+{
+	struct lane *l = c->lane;
+	struct lane_loss told = *loss;
+
+	if (c->state == CONN_GONE)
+		return;
+	enter(c);
+	char *text = xstrdup(loss->text);
+	bool quitting = c->state == CONN_QUITTING;
+	told.text = text;
+	told.progress = c->answered > 0;
+	set_state(c, CONN_GONE);
+	TAILQ_REMOVE(&l->conns, c, entry);
+	outside_close(&c->o);
+	source_close(&c->now.src);
+	put_back(&c->next);
+	lose_transactions(c, text);
+	put_back(&c->now);
+	if (!quitting) {
+		log_info("send.disconnect", kv_s("sid", c->sid), kv_s("relay", c->host), kv_s("why", text),
+		         kv_u("messages", c->answered));
+		lane_lost(l, &told);
+	}
+	free(text);
+	leave(c);
+}
+
+static void end_trouble(struct relay_conn *c)
+{
+	struct lane_loss loss = {.connected = true,
+	                         .login = smtp_client_wants_login(c->client),
+	                         .text = smtp_client_trouble(c->client),
+	                         .mend = "The relay wants a log-in: set user and password in its section."};
+
+	end(c, &loss);
+}
+
+static void flush(struct relay_conn *c)
+{
+	struct buf *b = smtp_client_out(c->client);
+
+	if (b->n == 0 || c->o == NULL)
+		return;
+	evbuffer_add(outside_out(c->o), b->p, b->n);
+	buf_clear(b);
+}
+
+static void quit(struct relay_conn *c)
+{
+	set_state(c, CONN_QUITTING);
+	smtp_client_quit(c->client);
+	flush(c);
+	loop_timer_set(c->timer, SENDER_QUIT_MS);
+}
+
+static void on_timer(void *arg)
+{
+	struct relay_conn *c = arg;
+	struct lane_loss stalled = {.connected = true, .text = "the relay takes and answers nothing any more"};
+
+	if (c->state == CONN_LIVE && c->idle)
+		quit(c);
+	else
+		end(c, &stalled);
+}
+
+/* ---- transactions ---- */
+
+static void finished(void *arg, struct smtp_transaction *t)
+{
+	struct relay_conn *c = arg;
+	struct message *m = t->owner;
+	bool blame = c->losing && c->blame;
+
+	c->blame = false;
+	if (c->now.t == t) {
+		source_close(&c->now.src);
+		c->now = (struct pick){0};
+	}
+	if (!c->losing) {
+		c->answered++;
+		lane_works(c->lane);
+	}
+	c->again = true;
+	attempt_transaction(m, t, blame);
+}
+
+static const struct smtp_client_events client_events = {finished};
+
+/* An opened file becomes a transaction, or what is wrong with it ends the attempt. */
+static void begin(struct relay_conn *c)
+{
+	struct message *m = c->next.m;
+	int error = source_error(c->next.src);
+	struct smtp_transaction *t = error == 0 ? attempt_next(m) : NULL;
+
+	if (t == NULL) {
+		source_close(&c->next.src);
+		c->next = (struct pick){0};
+		if (error != 0)
+			attempt_unreadable(m, error);
+		else
+			attempt_idle(m);
+		return;
+	}
+	t->size = source_size(c->next.src);
+	free(m->relay);
+	m->relay = xstrdup(c->host);
+	log_debug("send.begin", kv_s("sid", c->sid), kv_s("id", m->q->id), kv_u("recipients", t->n));
+	c->now = (struct pick){m, c->next.src, t};
+	c->next = (struct pick){0};
+	smtp_client_begin(c->client, t);
+}
+
+static void on_source(void *arg)
+{
+	relay_conn_pump(arg);
+}
+
+/* Nothing but a file's last bytes is before a message that is given to it now. */
+static bool takes_more(const struct relay_conn *c)
+{
+	return c->next.m == NULL && !c->retiring && smtp_client_has_room(c->client) &&
+	       (c->now.m == NULL || source_left(c->now.src) <= SOURCE_CHUNK);
+}
+
+bool relay_conn_available(const struct relay_conn *c)
+{
+	return c->state == CONN_OPENING || (c->state == CONN_LIVE && takes_more(c));
+}
+
+/* The next file is opened while the last bytes of this one are written, so that its commands travel with them. */
+static bool pick(struct relay_conn *c)
+{
+	struct lane *l = c->lane;
+
+	if (l->s->stopping || !takes_more(c))
+		return false;
+	struct message *m = lane_take(l);
+	if (m == NULL)
+		return false;
+	char *path = message_path(l->s, m->q->id, ".eml");
+	c->next = (struct pick){m, source_open(l->s->d.workers, path, on_source, c), NULL};
+	free(path);
+	return true;
+}
+
+/* Writes what is at hand; true where more could follow at once. */
+static bool feed(struct relay_conn *c)
+{
+	struct source *src = c->now.src;
+
+	if (c->now.t == NULL || smtp_client_feeding(c->client) != c->now.t ||
+	    evbuffer_get_length(outside_out(c->o)) > SENDER_HIGH_WATER)
+		return false;
+	if (source_error(src) != 0) {
+		struct lane_loss loss = {.connected = true, .text = "the message's file could not be read to its end"};
+		end(c, &loss);
+		return false;
+	}
+	if (source_left(src) == 0) {
+		source_close(&c->now.src);
+		c->now = (struct pick){0};
+		smtp_client_body_end(c->client);
+		return true;
+	}
+	struct slice chunk = source_chunk(src);
+	if (chunk.n == 0 || !smtp_client_body(c->client, chunk))
+		return false;
+	source_next(src);
+	flush(c);
+	return true;
+}
+
+static bool start(struct relay_conn *c)
+{
+	if (c->next.m == NULL || c->now.m != NULL || !source_opened(c->next.src) || !smtp_client_ready(c->client))
+		return false;
+	begin(c);
+	return true;
+}
+
+static bool is_idle(const struct relay_conn *c)
+{
+	return smtp_client_unfinished(c->client) == 0 && !smtp_client_awaits_reply(c->client) && c->now.m == NULL &&
+	       c->next.m == NULL;
+}
+
+/* Silence counts only where something is awaited; and whatever trickles, something must get done. */
+static void set_clocks(struct relay_conn *c)
+{
+	int64_t silence = is_idle(c) ? 0 : SENDER_REPLY_MS;
+
+	c->idle = is_idle(c);
+
+	if (silence != c->silence_ms)
+		outside_set_timeout(c->o, silence);
+	c->silence_ms = silence;
+	if (!c->idle)
+		loop_timer_set(c->timer, SENDER_STALL_MS);
+	else if (c->retiring || c->lane->s->stopping || c->lane->s->config->link_command)
+		quit(c);
+	else
+		loop_timer_set(c->timer, SENDER_IDLE_MS);
+}
+
+void relay_conn_pump(struct relay_conn *c)
+{
+	if (c->state != CONN_LIVE)
+		return;
+	if (c->pumping) {
+		c->again = true;
+		return;
+	}
+	enter(c);
+	c->pumping = true;
+	bool moved = false;
+	do {
+		c->again = false;
+		while (c->state == CONN_LIVE && (feed(c) || start(c) || pick(c)))
+			moved = true;
+	} while (c->again && c->state == CONN_LIVE);
+	c->pumping = false;
+	if (c->state == CONN_LIVE) {
+		flush(c);
+		/* A stalled line must not look alive because others were added to the list. */
+		if (moved || c->answered != c->seen || is_idle(c) != c->idle || c->silence_ms < 0)
+			set_clocks(c);
+		c->seen = c->answered;
+	}
+	leave(c);
+}
+
+/* ---- the line ---- */
+
+static void on_ready(void *arg)
+{
+	struct relay_conn *c = arg;
+	struct smtp_caps caps;
+
+	enter(c);
+	c->client = smtp_client_new(&client_events, c);
+	if (c->lane->careful)
+		smtp_client_be_careful(c->client);
+	if (c->lane->no_chunking)
+		smtp_client_no_chunking(c->client);
+	if (smtp_caps_of_transcript(&caps, slice_of(outside_transcript(c->o))))
+		smtp_client_start(c->client, &caps);
+	else
+		smtp_client_hello(c->client, c->lane->s->config->hostname);
+	set_state(c, CONN_LIVE);
+	log_info("send.connect", kv_s("sid", c->sid), kv_s("relay", c->host), kv_i("pipelining", caps.pipelining),
+	         kv_i("chunking", caps.chunking));
+	c->silence_ms = -1;
+	relay_conn_pump(c);
+	leave(c);
+}
+
+static bool hear(struct relay_conn *c)
+{
+	struct evbuffer *in = outside_in(c->o);
+	size_t n;
+
+	while (c->state != CONN_GONE && (n = evbuffer_get_contiguous_space(in)) > 0) {
+		bool fine = smtp_client_input(c->client, slice_make((char *)evbuffer_pullup(in, (ev_ssize_t)n), n));
+		if (c->state == CONN_GONE)
+			return false;
+		evbuffer_drain(in, n);
+		if (!fine)
+			return false;
+	}
+	return true;
+}
+
+static void on_readable(void *arg)
+{
+	struct relay_conn *c = arg;
+
+	enter(c);
+	if (!hear(c)) {
+		if (c->state != CONN_GONE)
+			end_trouble(c);
+	} else if (c->state == CONN_QUITTING) {
+		if (smtp_client_quit_done(c->client))
+			end(c, &(struct lane_loss){.connected = true, .text = "done"});
+	} else {
+		relay_conn_pump(c);
+	}
+	leave(c);
+}
+
+static void on_drained(void *arg)
+{
+	relay_conn_pump(arg);
+}
+
+static const char *mend_for(enum outside_failure f)
+{
+	switch (f) {
+	case OUTSIDE_LOGIN:
+		return "Check user and password of the relay's section; many providers want an app password, and some\n"
+		       "want SMTP to be switched on in the mailbox's settings.";
+	case OUTSIDE_TLS_TRUST:
+		return "Check the relay's host name and this machine's clock; a private certificate needs ca_file.";
+	case OUTSIDE_NO_TLS:
+		return "Check security and port: 587 goes with starttls, 465 with tls.";
+	case OUTSIDE_REFUSED:
+		return "A control character or line break is in host, user or password of the relay's section.";
+	default:
+		return NULL;
+	}
+}
+
+static void on_failed(void *arg, enum outside_failure f, const char *text, const char *reply)
+{
+	struct relay_conn *c = arg;
+	const char *mend = mend_for(f);
+	bool opening = c->state == CONN_OPENING;
+	char *shown = reply[0] != '\0' && opening && strstr(text, reply) == NULL ? xasprintf("%s (%s)", text, reply)
+	                                                                         : xstrdup(text);
+	struct lane_loss loss = {.connected = !opening, .login = opening && mend != NULL, .text = shown, .mend = mend};
+
+	enter(c);
+	end(c, &loss);
+	leave(c);
+	free(shown);
+}
+
+static const struct outside_callbacks line_events = {on_ready, on_readable, on_drained, on_failed};
+
+void relay_conn_retire(struct relay_conn *c)
+{
+	enter(c);
+	c->retiring = true;
+	if (c->state == CONN_OPENING) {
+		end(c, &(struct lane_loss){.connected = true, .text = "no longer wanted"});
+	} else if (c->state == CONN_LIVE) {
+		set_state(c, CONN_LIVE);
+		put_back(&c->next);
+		set_clocks(c);
+	}
+	leave(c);
+}
+
+void relay_conn_abandon(struct relay_conn *c)
+{
+	end(c, &(struct lane_loss){.connected = true, .text = "the gateway was stopped"});
+}
+
+/* ---- opening ---- */
+
+static const char *login_options(enum config_auth a)
+{
+	static const char *const names[] = {
+	    [AUTH_PLAIN] = "AUTH=PLAIN", [AUTH_LOGIN] = "AUTH=LOGIN",     [AUTH_CRAM_MD5] = "AUTH=CRAM-MD5",
+	    [AUTH_NTLM] = "AUTH=NTLM",   [AUTH_XOAUTH2] = "AUTH=XOAUTH2",
+	};
+
+	return (size_t)a < sizeof names / sizeof *names && names[a] != NULL ? names[a] : "";
+}
+
+static enum outside_security security_of(enum config_security s)
+{
+	static const enum outside_security to[] = {
+	    [SECURITY_NONE] = OUTSIDE_PLAIN,
+	    [SECURITY_OPPORTUNISTIC] = OUTSIDE_OPPORTUNISTIC,
+	    [SECURITY_STARTTLS] = OUTSIDE_STARTTLS,
+	    [SECURITY_TLS] = OUTSIDE_TLS,
+	};
+
+	return to[s];
+}
+
+void relay_conn_open(struct lane *l, const struct config_relay *r, const char *secret)
+{
+	struct relay_conn *c = xcalloc(1, sizeof *c);
+	bool token = r->login.auth == AUTH_XOAUTH2;
+	struct outside_target t = {.protocol = OUTSIDE_SMTP,
+	                           .host = r->login.host,
+	                           .port = r->login.port,
+	                           .security = security_of(r->login.security),
+	                           .tls_verify = r->login.tls_verify,
+	                           .ca_file = r->login.ca_file,
+	                           .login_options = login_options(r->login.auth),
+	                           .user = r->login.auth == AUTH_OFF ? "" : r->login.user,
+	                           .password = token ? "" : secret,
+	                           .bearer = token ? secret : "",
+	                           .proxy = l->s->config->proxy,
+	                           .hello = l->s->config->hostname,
+	                           .connect_timeout_ms = SENDER_CONNECT_MS};
+	unsigned char bits[4];
+
+	random_bytes(bits, sizeof bits);
+	snprintf(c->sid, sizeof c->sid, "r%02x%02x%02x%02x", bits[0], bits[1], bits[2], bits[3]);
+	c->lane = l;
+	c->host = xstrdup(r->login.host);
+	c->timer = loop_timer_new(l->s->d.loop, on_timer, c);
+	c->counted = true;
+	l->nconns++;
+	TAILQ_INSERT_TAIL(&l->conns, c, entry);
+	log_debug("send.connecting", kv_s("sid", c->sid), kv_s("relay", c->host));
+	c->o = outside_open(l->s->d.loop, &t, &line_events, c);
+}

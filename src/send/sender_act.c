@@ -1,0 +1,159 @@
+/* What people see of the queue and do to it. */
+#include "base/alloc.h"
+#include "base/log.h"
+#include "send/sender_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *state_name(const struct message *m, size_t i)
+{
+	static const char *const names[] = {[OUTQUEUE_WAITING] = "waiting",
+	                                    [OUTQUEUE_DELIVERED] = "delivered",
+	                                    [OUTQUEUE_BOUNCED] = "bounced",
+	                                    [OUTQUEUE_DROPPED] = "dropped"};
+
+	return m->t[i].sending ? "sending" : names[m->q->recipients[i].state];
+}
+
+void sender_list(const struct sender *s, void (*fn)(void *arg, const struct sender_entry *en), void *arg)
+{
+	const struct message *m;
+
+	TAILQ_FOREACH(m, &s->messages, all)
+	{
+		struct sender_recipient *v = xcalloc(m->q->nrecipients + 1, sizeof *v);
+		for (size_t i = 0; i < m->q->nrecipients; i++) {
+			const struct outqueue_recipient *r = &m->q->recipients[i];
+			v[i] = (struct sender_recipient){r->address, state_name(m, i), r->attempts, r->next_at,
+			                                 r->last_reply};
+		}
+		struct sender_entry en = {.id = m->q->id,
+		                          .from = m->q->entry.sender,
+		                          .size = m->q->size,
+		                          .queued_at = m->q->queued_at,
+		                          .held = m->q->held,
+		                          .nrecipients = m->q->nrecipients,
+		                          .recipients = v};
+		fn(arg, &en);
+		free(v);
+	}
+}
+
+size_t sender_length(const struct sender *s)
+{
+	return s->n;
+}
+
+int64_t sender_oldest(const struct sender *s)
+{
+	const struct message *m = TAILQ_FIRST(&s->messages);
+
+	return m != NULL ? m->q->queued_at : 0;
+}
+
+/* ---- actions ---- */
+
+struct choice { /* what an action applies to */
+	const char *what;
+	bool all;
+};
+
+static bool is_message(const struct choice *c, const struct message *m)
+{
+	return c->all || strcmp(c->what, m->q->id) == 0 || strcasecmp(c->what, m->q->entry.sender) == 0;
+}
+
+static bool is_recipient(const struct choice *c, const struct message *m, size_t i)
+{
+	return m->q->recipients[i].state == OUTQUEUE_WAITING &&
+	       (is_message(c, m) || strcasecmp(c->what, m->q->recipients[i].address) == 0);
+}
+
+/* Each returns how many recipients (drop, retry) or messages (hold, release) it changed. */
+static unsigned drop(struct message *m, const struct choice *c)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < m->q->nrecipients; i++) {
+		if (!is_recipient(c, m, i))
+			continue;
+		n++;
+		if (m->t[i].sending || m->t[i].failed) {
+			m->t[i].drop = true; /* the relay may have it already: its reply decides */
+			continue;
+		}
+		m->q->recipients[i].state = OUTQUEUE_DROPPED;
+		m->t[i].wanted = false;
+		m->t[i].dirty = true;
+		log_info("send.dropped", kv_s("id", m->q->id), kv_s("to", m->q->recipients[i].address),
+		         kv_s("why", "by hand"));
+	}
+	if (n > 0)
+		attempt_go_on(m);
+	return n;
+}
+
+static unsigned retry(struct message *m, const struct choice *c)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < m->q->nrecipients; i++) {
+		if (!is_recipient(c, m, i))
+			continue;
+		m->t[i].next_ms = 0;
+		n++;
+	}
+	m->s->next_due = -1;
+	return n;
+}
+
+static unsigned set_held(struct message *m, const struct choice *c, bool held)
+{
+	bool any = is_message(c, m);
+
+	for (size_t i = 0; i < m->q->nrecipients && !any; i++)
+		any = is_recipient(c, m, i);
+	if (!any || m->q->held == held)
+		return 0;
+	m->q->held = held;
+	m->dirty = true;
+	m->s->next_due = -1;
+	log_info(held ? "send.held" : "send.released", kv_s("id", m->q->id));
+	attempt_go_on(m);
+	return 1;
+}
+
+static unsigned hold(struct message *m, const struct choice *c)
+{
+	return set_held(m, c, true);
+}
+
+static unsigned release(struct message *m, const struct choice *c)
+{
+	unsigned n = set_held(m, c, false);
+
+	if (n > 0)
+		for (size_t i = 0; i < m->q->nrecipients; i++)
+			m->t[i].next_ms = 0;
+	return n;
+}
+
+void sender_act(struct sender *s, enum sender_action action, const char *what,
+                void (*done)(void *arg, unsigned n, const char *error), void *arg)
+{
+	static unsigned (*const actions[])(struct message *, const struct choice *) = {
+	    [SENDER_DROP] = drop, [SENDER_RETRY] = retry, [SENDER_HOLD] = hold, [SENDER_RELEASE] = release};
+	struct choice c = {what, strcmp(what, "all") == 0};
+	struct message *m, *next;
+	unsigned n = 0;
+
+	for (m = TAILQ_FIRST(&s->messages); m != NULL; m = next) {
+		next = TAILQ_NEXT(m, all);
+		n += actions[action](m, &c);
+	}
+	done(arg, n, n == 0 && !c.all ? "no waiting message has this id or address" : NULL);
+	if (n > 0 && (action == SENDER_RETRY || action == SENDER_RELEASE))
+		sender_run(s, false, NULL, NULL, NULL);
+}

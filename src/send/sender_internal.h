@@ -1,0 +1,220 @@
+/* The inside of send/: what its files share. Everything on the loop's thread.
+ *
+ * One message's attempt:  choose (attempt.c) → lane.c → relay_conn.c, transactions → attempt.c, outcomes → record.c or
+ * bounce.c, commit → waiting again, or grave.c, the files and rows go. While `busy` is set an attempt owns it. */
+#ifndef OFM_SEND_SENDER_INTERNAL_H
+#define OFM_SEND_SENDER_INTERNAL_H
+
+#include "queue/retry.h"
+#include "send/sender.h"
+#include "send/smtp_client.h"
+
+#include <sys/queue.h>
+
+enum {
+	SENDER_CONNECT_MS = 60 * 1000,
+	SENDER_REPLY_MS = 300 * 1000,      /* silence where a reply is awaited (RFC 5321 4.5.3.2) */
+	SENDER_STALL_MS = 900 * 1000,      /* without a finished transaction or chunk, whatever trickles */
+	SENDER_IDLE_MS = 3 * 1000,         /* a connection without work stays open so long */
+	SENDER_QUIT_MS = 5 * 1000,         /* for the reply to QUIT */
+	SENDER_MEND_MS = 30 * 1000,        /* between tries to commit what could not be committed */
+	SENDER_RELAY_PAUSE_MS = 30 * 1000, /* new mail tries a failing relay no more often */
+	SENDER_HIGH_WATER = 256 * 1024,
+	SENDER_BOUNCES_A_DAY = 1000
+};
+
+struct lane;
+struct relay_conn;
+struct run;
+
+struct target {          /* what an attempt knows of a recipient beside its row */
+	int64_t next_ms; /* monotonic */
+	bool wanted;     /* in this attempt, and not settled yet */
+	bool sending;    /* in the transaction under way */
+	bool deferred;   /* this attempt ended in a refusal for now */
+	bool failed;     /* refused for good or expired; becomes BOUNCED with its bounce's commit */
+	bool expired;
+	bool by_relay; /* waits for the relay as a whole: due as soon as that works again */
+	bool drop;     /* asked for while sending */
+	bool dirty;    /* the row is behind */
+	int code;
+	char status[SMTP_STATUS_MAX];
+};
+
+struct message {
+	TAILQ_ENTRY(message) all;  /* by time of queueing */
+	TAILQ_ENTRY(message) work; /* of a lane */
+	struct message *same_hash;
+	struct sender *s;
+	struct outqueue_message *q;
+	struct target *t;   /* as many as q->recipients */
+	int64_t counted_ms; /* monotonic moment that q->waited belongs to */
+	bool busy;
+	bool engaged; /* in a lane's work list or in a connection's hands: it must not go, nor its attempt end */
+	bool in_work;
+	bool dirty;             /* the message's own row is behind */
+	bool any_failed;        /* somebody in this attempt was not delivered to; the newest is … */
+	size_t failed_at;       /* … this recipient */
+	bool committing, again; /* a record is on its way; another has to follow */
+	bool mend;              /* a commit failed: try again by the timer */
+	bool warning;           /* this attempt's end sends the delay warning */
+	struct lane *lane;      /* of the newest attempt; lanes live as long as the sender */
+	char *relay;            /* host of the newest try, NULL = none */
+	size_t *tx;             /* recipients of the transaction under way */
+	struct run **runs;      /* who waits for this attempt */
+	size_t nruns;
+};
+
+TAILQ_HEAD(message_list, message);
+TAILQ_HEAD(lane_list, lane);
+TAILQ_HEAD(relay_conn_list, relay_conn);
+TAILQ_HEAD(run_list, run);
+
+enum { SENDER_HASH = 4096 };
+
+struct sender {
+	struct sender_deps d;
+	struct config *config;
+	struct message_list messages;
+	struct message *hash[SENDER_HASH];
+	size_t n;
+	struct lane_list lanes;
+	struct run_list runs;
+	struct strlist arrivals; /* ids to be read from the database */
+	bool loading;
+	int64_t next_due; /* cached; -1 = unknown */
+	/* grave.c */
+	struct strlist dead;
+	bool burying;
+	/* bounces of the last 24 hours */
+	int64_t bounce_day_ms;
+	unsigned bounces;
+	bool bounces_capped;
+	struct loop_timer *mend_timer;
+	bool mending;
+	/* stopping */
+	bool stopping;
+	struct loop_timer *stop_timer;
+	void (*stopped)(void *arg);
+	void *stopped_arg;
+};
+
+/* ---- messages.c: the table ---- */
+
+/* Takes q. NULL where the id is known already (q is freed). */
+struct message *message_add(struct sender *s, struct outqueue_message *q);
+struct message *message_find(const struct sender *s, const char *id);
+void message_remove(struct message **m);
+bool message_waits(const struct message *m); /* a recipient is not final */
+/* Its age in seconds, counted up to now and stored. */
+int64_t message_age(struct message *m);
+char *message_path(const struct sender *s, const char *id, const char *suffix); /* the caller frees */
+
+/* ---- attempt.c: one try of one message ---- */
+
+/* Whether attempt_start would find anybody. */
+bool attempt_due(const struct message *m, bool all);
+/* Chooses the recipients that are due (all: every waiting one) and gives it to its lane; false where there are none. */
+bool attempt_start(struct message *m, bool all);
+/* The transaction that m was in has ended; t is freed. blame: the connection was lost at this one. */
+void attempt_transaction(struct message *m, struct smtp_transaction *t, bool blame);
+/* Picks the next recipients, at most SMTP_CLIENT_RECIPIENTS; NULL where none is left. */
+struct smtp_transaction *attempt_next(struct message *m);
+/* Ends the attempt for whoever is still wanted. */
+void attempt_relay_failed(struct message *m, const char *why, int64_t next_ms);
+/* Put off without having been tried. */
+void attempt_postpone(struct message *m, const char *why, int64_t next_ms);
+void attempt_unreadable(struct message *m, int error); /* the file; ENOENT = dropped by hand */
+/* A lane's or connection's hands are empty again without an outcome: nobody was left to send to. */
+void attempt_idle(struct message *m);
+/* At the stop: as if it had not been begun. */
+void attempt_abandon(struct message *m);
+/* Whatever is due for its rows, in or out of an attempt. */
+void attempt_go_on(struct message *m);
+/* Settles by what the targets say: bounce, warning, commit. */
+void attempt_end(struct message *m);
+/* After the commit (or when nothing was to be committed). */
+void attempt_over(struct message *m);
+
+/* ---- record.c: states on their way into the database ---- */
+
+struct record;
+struct record *record_new(struct message *m); /* a snapshot of all dirty targets and the age */
+void record_free(void *record);
+int record_apply(struct db_conn *c, void *record, struct err *e);
+int record_undo(struct db_conn *c, void *record, struct err *e);
+void record_failed(struct message *m, const struct record *r); /* they are dirty again */
+/* Commits m's dirty targets, then attempt_over. */
+void record_commit(struct message *m);
+void sender_mend_later(struct sender *s);
+
+/* ---- bounce.c ---- */
+
+/* Writes the bounce or warning and commits it with m's states, then attempt_over. */
+void bounce_send(struct message *m);
+
+/* ---- grave.c ---- */
+
+/* All is final and committed: the files go, then the rows. */
+void grave_dig(struct sender *s, const char *id);
+void grave_work(struct sender *s);
+
+/* ---- lane.c: one relay ---- */
+
+struct lane {
+	TAILQ_ENTRY(lane) entry;
+	struct sender *s;
+	char *label;
+	struct message_list work;
+	size_t nwork;
+	struct relay_conn_list conns;
+	size_t nconns; /* that take work: not quitting */
+	size_t cap;    /* connections that the relay was seen to take at once; 0 = not known */
+	unsigned failures, barren;
+	int64_t failed_ms, next_ms;
+	bool careful, no_chunking;
+	unsigned login_failures;
+	bool told;
+	char *secret; /* what password_command said */
+	int64_t secret_until;
+	bool asking, forced, kicking, kick_again;
+};
+
+void lane_add(struct sender *s, struct message *m, bool front);
+struct message *lane_take(struct lane *l);
+void lane_drop(struct message *m); /* out of the work list, if it is there */
+void lane_kick(struct lane *l);
+/* forced: also those that are being left alone after a failure. */
+void lane_kick_all(struct sender *s, bool forced);
+const struct config_relay *lane_relay(const struct lane *l); /* NULL: no longer configured */
+/* A message got its final reply. */
+void lane_works(struct lane *l);
+/* A connection is gone (already out of conns). */
+struct lane_loss {
+	bool connected; /* it had been logged in */
+	bool progress;  /* at least one transaction was answered */
+	bool login;     /* log-in or trust is the trouble: people must mend it */
+	const char *text, *mend;
+};
+void lane_lost(struct lane *l, const struct lane_loss *loss);
+void lane_configure(struct sender *s);
+void lane_free_all(struct sender *s);
+
+/* ---- relay_conn.c ---- */
+
+void relay_conn_open(struct lane *l, const struct config_relay *r, const char *secret);
+void relay_conn_pump(struct relay_conn *c);
+void relay_conn_retire(struct relay_conn *c);  /* takes no new work; QUIT when idle */
+void relay_conn_abandon(struct relay_conn *c); /* at once, at the stop */
+struct relay_conn *relay_conn_next(struct relay_conn *c);
+bool relay_conn_available(const struct relay_conn *c); /* it is being opened, or takes a message now */
+
+/* ---- run.c, sender.c ---- */
+
+void run_attempt_over(struct message *m, bool failed, const char *error);
+void runs_loaded(struct sender *s); /* what had been queued is in the table */
+void runs_free(struct sender *s);
+
+void sender_check_stopped(struct sender *s);
+
+#endif
