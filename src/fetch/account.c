@@ -1,0 +1,181 @@
+/* What one session teaches about an account, and what postmaster hears of it. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "fetch/facts.h"
+#include "fetch/fetcher_internal.h"
+#include "fetch/pop3_reply.h"
+#include "route/report.h"
+
+#include <stdlib.h>
+
+enum { FAILURES_TOLD = 3, UNSURE_ENOUGH = 2, ROUNDS_MOST = 1000, STOP_MS = 3600 * 1000 };
+
+void account_free(struct account **ap)
+{
+	struct account *a = *ap;
+
+	*ap = NULL;
+	if (a == NULL)
+		return;
+	strlist_free(&a->avoid);
+	free(a->label);
+	free(a->host);
+	free(a->user);
+	free(a->last_error);
+	free(a);
+}
+
+void account_progress(struct account *a, const char *state, uint64_t bytes, const char *error)
+{
+	struct fetcher *f = a->fetcher;
+	struct fetch_progress p = {
+	    .account = a->label, .state = state, .done = a->done, .total = a->total, .bytes = bytes, .error = error};
+
+	a->state = state;
+	if (f->run_on && f->progress != NULL)
+		f->progress(f->run_arg, &p);
+}
+
+int64_t account_wait(const struct account *a, bool by_hand)
+{
+	int64_t until = a->not_before;
+
+	if (!by_hand && a->stopped_until > until)
+		until = a->stopped_until;
+	if (!by_hand && a->due > until)
+		until = a->due;
+	return until;
+}
+
+bool account_again(const struct account *a, const struct session_result *r)
+{
+	return r->outcome == SESSION_WELL && r->stored > 0 && r->listed > a->complete_upto && r->login_delay == 0 &&
+	       a->rounds < ROUNDS_MOST && a->config != NULL && a->config->enabled && !a->fetcher->stopping;
+}
+
+/* ---- telling postmaster ---- */
+
+static char *fact(const struct account *a, enum fact_name n)
+{
+	struct facts f = {.host = a->host, .user = a->user};
+
+	return facts_name(&f, n);
+}
+
+static void tell(const struct account *a, const char *once, const char *subject, struct buf *body)
+{
+	report_postmaster(a->fetcher->deps.delivery, a->fetcher->rules->config, once, subject, buf_str(body));
+	buf_free(body);
+}
+
+static void begin(const struct account *a, struct buf *body)
+{
+	buf_init(body, 8192);
+	buf_printf(body, "Account \"%s\": %s on %s\n\n", a->label, a->user, a->host);
+}
+
+static void tell_failure(struct account *a, const char *text, bool wrong)
+{
+	char *once = fact(a, FACT_TOLD);
+	struct buf body;
+
+	begin(a, &body);
+	if (wrong)
+		buf_printf(
+		    &body,
+		    "The provider refuses the log-in:\n\n  %s\n\n%s\n\nIt is tried again in an hour, after the next "
+		    "reload, and by `ofmctl sync`.\n",
+		    text, pop3_reply_mend(a->host));
+	else
+		buf_printf(
+		    &body,
+		    "Collecting failed %u times in a row:\n\n  %s\n\nIt is tried again with every sync. This is not "
+		    "reported again before it has worked once more.\n",
+		    a->failures, text);
+	tell(a, once, wrong ? "Log-in refused by a provider" : "Mail cannot be collected", &body);
+	free(once);
+	a->told = true;
+}
+
+static void tell_recovery(struct account *a)
+{
+	char *once = fact(a, FACT_TOLD);
+	struct buf body;
+
+	begin(a, &body);
+	buf_add_str(&body, "Collecting works again.\n");
+	tell(a, NULL, "Mail is collected again", &body);
+	report_forget(a->fetcher->deps.database, once);
+	free(once);
+	a->told = false;
+}
+
+static void tell_hold(struct account *a)
+{
+	char *once = fact(a, FACT_HOLD);
+	struct buf body;
+
+	begin(a, &body);
+	buf_printf(
+	    &body,
+	    "Nearly all messages that were known there are gone, and unknown ones stand in their place. The server\n"
+	    "may have numbered its messages anew, or they may really be others, and it does not show headers alone,\n"
+	    "so this cannot be told from here. Nothing is fetched and nothing deleted until you decide:\n\n"
+	    "  ofmctl account resume \"%s\" --known   what lies there was collected before\n"
+	    "  ofmctl account resume \"%s\" --all     it is new: collect it\n",
+	    a->label, a->label);
+	tell(a, once, "An account is held", &body);
+	free(once);
+}
+
+/* ---- learning ---- */
+
+static void learn_success(struct account *a, const struct session_result *r)
+{
+	a->failures = a->unsure = 0;
+	a->stopped_until = 0;
+	a->held = false;
+	if (r->stored == 0 && r->listed > a->complete_upto)
+		a->complete_upto = r->listed;
+	if (a->told || r->told)
+		tell_recovery(a);
+}
+
+static void learn_failure(struct account *a, const struct session_result *r)
+{
+	bool wrong = r->outcome == SESSION_WRONG;
+
+	a->failures++;
+	a->unsure = r->outcome == SESSION_UNSURE ? a->unsure + 1 : 0;
+	/* A bare -ERR may be a busy server's; twice in a row it is taken for a wrong password. */
+	wrong |= a->unsure >= UNSURE_ENOUGH;
+	if (wrong)
+		a->stopped_until = clock_mono_ms() + STOP_MS;
+	a->told |= r->told;
+	if (!a->told && (wrong || a->failures >= FAILURES_TOLD))
+		tell_failure(a, r->text, wrong);
+}
+
+void account_learn(struct account *a, const struct session_result *r)
+{
+	int64_t now = clock_mono_ms();
+
+	a->last_at = clock_wall_s();
+	a->collected += r->stored;
+	free(a->last_error);
+	a->last_error = xstrdup(r->text);
+	if (r->login_delay > 0)
+		a->not_before = now + r->login_delay * 1000;
+	if (a->config != NULL && a->config->every > 0)
+		a->due = now + a->config->every * 1000;
+	if (r->outcome == SESSION_HELD) {
+		if (!a->held)
+			tell_hold(a);
+		a->held = true;
+	} else if (r->outcome == SESSION_WELL) {
+		learn_success(a, r);
+	} else if (r->outcome != SESSION_STOPPED) {
+		learn_failure(a, r);
+	}
+}

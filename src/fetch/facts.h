@@ -1,0 +1,31 @@
+/* What the database knows of one provider's mailbox: the ledger's records, and the small facts beside them. */
+#ifndef OFM_FETCH_FACTS_H
+#define OFM_FETCH_FACTS_H
+
+#include "config/config.h"
+#include "store/ledger.h"
+
+enum fact_name {
+	FACT_VISITED, /* the first collection has been */
+	FACT_HOLD,    /* held: postmaster was told, and must decide */
+	FACT_RESUME,  /* how a hold ends: "known" or "all" */
+	FACT_TOLD     /* postmaster was told that it fails */
+};
+
+struct facts {
+	char *host, *user; /* the mailbox's key; host in lower case */
+	struct ledger_records records;
+	bool visited, hold, told;
+	char *resume; /* NULL: as usual */
+};
+
+/* Copies the key; nothing is read yet. */
+void facts_init(struct facts *f, const struct config_login *login);
+/* On a thread with a connection: reads everything. arg is a struct facts. */
+int facts_load(struct db_conn *c, void *arg, struct err *e);
+struct ledger_key facts_key(const struct facts *f);
+/* The name under which such a fact stands; the caller frees. */
+char *facts_name(const struct facts *f, enum fact_name n);
+void facts_free(struct facts *f);
+
+#endif

@@ -1,0 +1,437 @@
+#include "fetch/fetcher.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "fetch/facts.h"
+#include "fetch/fetcher_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct fetcher *fetcher_new(const struct fetcher_deps *deps)
+{
+	struct fetcher *f = xcalloc(1, sizeof *f);
+
+	f->deps = *deps;
+	return f;
+}
+
+void fetcher_free(struct fetcher **fp)
+{
+	struct fetcher *f = *fp;
+
+	*fp = NULL;
+	if (f == NULL)
+		return;
+	for (size_t i = 0; i < f->n; i++)
+		account_free(&f->v[i]);
+	free(f->v);
+	loop_timer_free(&f->stop_timer);
+	fetch_rules_unref(&f->rules);
+	free(f);
+}
+
+/* ---- configuration ---- */
+
+static struct account *find(const struct fetcher *f, const char *label)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (slice_is_nocase(slice_of(f->v[i]->label), label))
+			return f->v[i];
+	return NULL;
+}
+
+static struct account *add(struct fetcher *f, const char *label)
+{
+	struct account *a = xcalloc(1, sizeof *a);
+
+	a->fetcher = f;
+	a->label = xstrdup(label);
+	a->state = "idle";
+	a->last_error = xstrdup("");
+	f->v = xreallocarray(f->v, f->n + 1, sizeof *f->v);
+	f->v[f->n++] = a;
+	return a;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+/* Whether a running session may go on under the new settings. */
+static bool unchanged(const struct config_account *a, const struct config_account *b)
+{
+	const struct config_login *x = &a->login, *y = &b->login;
+
+	return b->enabled && same(x->host, y->host) && x->port == y->port && x->security == y->security &&
+	       x->tls_verify == y->tls_verify && same(x->ca_file, y->ca_file) && x->auth == y->auth &&
+	       same(x->user, y->user) && same(x->password, y->password) &&
+	       same(x->password_command, y->password_command) && a->keep == b->keep && a->first == b->first &&
+	       a->max_message_kib == b->max_message_kib;
+}
+
+/* Another mailbox under the old name: nothing that was learnt holds for it. */
+static void move_mailbox(struct account *a, const struct config_account *c)
+{
+	if (a->host != NULL && slice_is_nocase(slice_of(a->host), c->login.host) && same(a->user, c->login.user))
+		return;
+	free(a->host);
+	free(a->user);
+	a->host = xstrdup(c->login.host);
+	ascii_lower_in_place(a->host);
+	a->user = xstrdup(c->login.user);
+	a->told = a->held = false;
+	a->failures = a->unsure = 0;
+	a->complete_upto = 0;
+	a->not_before = a->due = 0;
+}
+
+static void configure_account(struct fetcher *f, const struct config_account *c, unsigned index)
+{
+	struct account *a = find(f, c->label);
+
+	if (a == NULL)
+		a = add(f, c->label);
+	if (a->session != NULL && (a->config == NULL || !unchanged(a->config, c)))
+		session_stop(a->session);
+	move_mailbox(a, c);
+	a->config = c;
+	a->listed = true;
+	a->lane = DB_LANE_ACCOUNT + index;
+	a->stopped_until = 0; /* a reload is a new chance */
+	strlist_free(&a->avoid);
+	if (c->every == 0)
+		a->due = 0;
+}
+
+static void drop_gone(struct fetcher *f)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		struct account *a = f->v[i];
+
+		if (a->config == NULL && a->session == NULL) {
+			account_free(&a);
+			continue;
+		}
+		if (a->config == NULL)
+			session_stop(a->session);
+		f->v[kept++] = a;
+	}
+	f->n = kept;
+}
+
+void fetcher_configure(struct fetcher *f, const struct config *c)
+{
+	struct fetch_rules *old = f->rules;
+
+	f->rules = fetch_rules_new(c);
+	for (size_t i = 0; i < f->n; i++)
+		f->v[i]->listed = false;
+	for (size_t i = 0; i < c->naccounts; i++)
+		configure_account(f, &f->rules->config->accounts[i], (unsigned)i);
+	for (size_t i = 0; i < f->n; i++)
+		if (!f->v[i]->listed)
+			f->v[i]->config = NULL;
+	drop_gone(f);
+	fetch_rules_unref(&old);
+	fetcher_advance(f);
+}
+
+/* ---- a run ---- */
+
+static void finish_run(struct fetcher *f)
+{
+	void (*done)(void *arg, unsigned failed) = f->run_done;
+
+	f->run_on = false;
+	f->progress = NULL;
+	done(f->run_arg, f->failed);
+}
+
+static void check_stopped(struct fetcher *f)
+{
+	if (!f->stopping || f->running > 0 || f->stop_done == NULL)
+		return;
+	void (*done)(void *arg) = f->stop_done;
+	f->stop_done = NULL;
+	loop_timer_cancel(f->stop_timer);
+	done(f->stop_arg);
+}
+
+static void on_progress(void *arg, const char *state, uint64_t done, uint64_t total, uint64_t bytes)
+{
+	struct account *a = arg;
+
+	a->done = done;
+	a->total = total;
+	account_progress(a, state, bytes, "");
+}
+
+static void begin_session(struct account *a);
+
+static const char *end_state(enum session_outcome o)
+{
+	return o == SESSION_WELL                            ? "done"
+	       : o == SESSION_HELD                          ? "held"
+	       : o == SESSION_LATER || o == SESSION_STOPPED ? "later"
+	                                                    : "failed";
+}
+
+static void on_session_done(void *arg, const struct session_result *r)
+{
+	struct account *a = arg;
+	struct fetcher *f = a->fetcher;
+	bool again;
+
+	a->session = NULL;
+	f->running--;
+	account_learn(a, r);
+	again = account_again(a, r);
+	if (again) {
+		begin_session(a);
+		return;
+	}
+	if (r->outcome == SESSION_STOPPED) /* its settings changed: once more, with the new ones */
+		a->wanted = f->run_on && !f->stopping && a->config != NULL && a->config->enabled;
+	else
+		f->failed += r->outcome != SESSION_WELL;
+	account_progress(a, end_state(r->outcome), r->bytes, r->text);
+	drop_gone(f);
+	fetcher_advance(f);
+	check_stopped(f);
+}
+
+static void begin_session(struct account *a)
+{
+	struct fetcher *f = a->fetcher;
+	struct session_setup setup = {
+	    .deps = &f->deps,
+	    .limits = &session_default_limits,
+	    .rules = f->rules,
+	    .account = a->config,
+	    .lane = a->lane,
+	    .avoid = &a->avoid,
+	    .progress = on_progress,
+	    .done = on_session_done,
+	    .arg = a,
+	};
+
+	f->running++;
+	a->rounds++;
+	a->done = a->total = 0;
+	a->session = session_start(&setup);
+}
+
+/* Starts what may start; ends the run when nothing is left. */
+void fetcher_advance(struct fetcher *f)
+{
+	bool waiting = false;
+
+	for (size_t i = 0; i < f->n; i++) {
+		struct account *a = f->v[i];
+
+		if (!a->wanted)
+			continue;
+		if (f->stopping || a->config == NULL) {
+			a->wanted = false;
+		} else if (f->running < f->rules->config->parallel && a->session == NULL) {
+			a->wanted = false;
+			a->rounds = 0;
+			begin_session(a);
+		} else {
+			waiting = true;
+		}
+	}
+	if (f->run_on && !waiting && f->running == 0)
+		finish_run(f);
+}
+
+static void advance_later(void *arg)
+{
+	fetcher_advance(arg);
+}
+
+static void refuse(struct fetcher *f, const char *label, const char *why)
+{
+	struct fetch_progress p = {.account = label, .state = "failed", .error = why};
+
+	f->failed++;
+	if (f->progress != NULL)
+		f->progress(f->run_arg, &p);
+}
+
+/* An account that is left alone now: by hand that is worth a word. */
+static bool must_wait(struct account *a, bool by_hand, bool named)
+{
+	if (account_wait(a, by_hand) <= clock_mono_ms())
+		return false;
+	if (by_hand) {
+		a->fetcher->failed += named;
+		account_progress(a, "later", 0, "the server allows no log-in so soon after the last (LOGIN-DELAY)");
+	}
+	return true;
+}
+
+static void want(struct fetcher *f, const struct strlist *labels, bool by_hand)
+{
+	for (size_t i = 0; labels == NULL && i < f->n; i++)
+		if (f->v[i]->config != NULL && f->v[i]->config->enabled)
+			f->v[i]->wanted = !must_wait(f->v[i], by_hand, false);
+	for (size_t i = 0; labels != NULL && i < labels->n; i++) {
+		struct account *a = find(f, labels->v[i]);
+
+		if (a == NULL || a->config == NULL)
+			refuse(f, labels->v[i], "there is no such account");
+		else if (!a->config->enabled)
+			refuse(f, labels->v[i], "the account is switched off (enabled = no)");
+		else
+			a->wanted = !must_wait(a, by_hand, true);
+	}
+}
+
+void fetcher_run(struct fetcher *f, const struct strlist *accounts, bool by_hand,
+                 void (*progress)(void *arg, const struct fetch_progress *p), void (*done)(void *arg, unsigned failed),
+                 void *arg)
+{
+	f->run_on = true;
+	f->failed = 0;
+	f->progress = progress;
+	f->run_done = done;
+	f->run_arg = arg;
+	want(f, accounts, by_hand);
+	/* From the loop, so that done never comes from inside this call. */
+	loop_post(f->deps.loop, advance_later, f);
+}
+
+int64_t fetcher_next_due(const struct fetcher *f)
+{
+	int64_t next = INT64_MAX;
+
+	for (size_t i = 0; i < f->n; i++) {
+		const struct account *a = f->v[i];
+
+		if (a->config == NULL || !a->config->enabled || a->config->every == 0 || a->session != NULL || a->held)
+			continue;
+		int64_t at = account_wait(a, false);
+		if (at < next)
+			next = at;
+	}
+	return next;
+}
+
+/* ---- status ---- */
+
+static int64_t next_wall(const struct account *a)
+{
+	int64_t at = account_wait(a, false), now = clock_mono_ms();
+
+	return at > now ? clock_wall_s() + (at - now) / 1000 : 0;
+}
+
+void fetcher_status(const struct fetcher *f, void (*fn)(void *arg, const struct fetcher_account_status *s), void *arg)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		const struct account *a = f->v[i];
+		struct fetcher_account_status s = {
+		    .label = a->label,
+		    .enabled = a->config != NULL && a->config->enabled,
+		    .held = a->held,
+		    .running = a->session != NULL,
+		    .last_at = a->last_at,
+		    .next_at = next_wall(a),
+		    .last_error = a->last_error,
+		    .collected = a->collected,
+		    .state = a->state,
+		    .done = a->done,
+		    .total = a->total,
+		};
+
+		fn(arg, &s);
+	}
+}
+
+/* ---- the end of a hold ---- */
+
+struct resume {
+	struct fetcher *fetcher;
+	struct facts key;
+	bool known;
+	bool was_held;
+	char *label;
+	void (*done)(void *arg, const char *error);
+	void *arg;
+};
+
+static int apply_resume(struct db_conn *c, void *arg, struct err *e)
+{
+	struct resume *r = arg;
+	char *hold = facts_name(&r->key, FACT_HOLD), *resume = facts_name(&r->key, FACT_RESUME), *value = NULL;
+	int rc = fact_get(c, hold, &value, e);
+
+	r->was_held = value != NULL;
+	if (rc == 0 && r->was_held)
+		rc = fact_set(c, hold, NULL, e) != 0 ? -1 : fact_set(c, resume, r->known ? "known" : "all", e);
+	free(hold);
+	free(resume);
+	free(value);
+	return rc;
+}
+
+static void on_resumed(void *arg, enum db_outcome outcome, const struct err *e)
+{
+	struct resume *r = arg;
+	struct account *a = find(r->fetcher, r->label);
+	const char *error = outcome != DB_COMMITTED ? e->text : !r->was_held ? "the account is not held" : NULL;
+
+	if (error == NULL && a != NULL)
+		a->held = false;
+	r->done(r->arg, error);
+	facts_free(&r->key);
+	free(r->label);
+	free(r);
+}
+
+void fetcher_resume(struct fetcher *f, const char *account, bool known, void (*done)(void *arg, const char *error),
+                    void *arg)
+{
+	struct account *a = find(f, account);
+
+	if (a == NULL || a->config == NULL) {
+		done(arg, "there is no such account");
+		return;
+	}
+	struct resume *r = xcalloc(1, sizeof *r);
+	*r = (struct resume){.fetcher = f, .known = known, .label = xstrdup(a->label), .done = done, .arg = arg};
+	facts_init(&r->key, &a->config->login);
+	struct db_job job = {.apply = apply_resume, .done = on_resumed, .arg = r, .lane = DB_LANE_SYSTEM, .bytes = 500};
+	database_submit(f->deps.database, &job);
+}
+
+/* ---- stopping ---- */
+
+static void on_stop_timer(void *arg)
+{
+	struct fetcher *f = arg;
+
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i]->session != NULL)
+			session_abort(f->v[i]->session);
+}
+
+void fetcher_stop(struct fetcher *f, int64_t ms, void (*done)(void *arg), void *arg)
+{
+	f->stopping = true;
+	f->stop_done = done;
+	f->stop_arg = arg;
+	f->stop_timer = loop_timer_new(f->deps.loop, on_stop_timer, f);
+	loop_timer_set(f->stop_timer, ms);
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i]->session != NULL)
+			session_stop(f->v[i]->session);
+	fetcher_advance(f);
+	check_stopped(f);
+}

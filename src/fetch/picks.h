@@ -1,0 +1,89 @@
+/* What becomes of each listed message: fetched, deleted, left alone, or looked at first. Pure: a listing, the ledger's
+ * records and the account's settings in, decisions and changes of the ledger out. */
+#ifndef OFM_FETCH_PICKS_H
+#define OFM_FETCH_PICKS_H
+
+#include "base/strlist.h"
+#include "fetch/digest.h"
+#include "fetch/listing.h"
+#include "store/ledger.h"
+
+enum pick_action {
+	PICK_LEAVE,
+	PICK_TOP,  /* its header decides: ask for it, then call picks_top or picks_no_top */
+	PICK_RETR, /* fetch it, then call picks_retrieved */
+	PICK_DELE  /* safely stored: delete it */
+};
+
+struct pick {
+	uint32_t number;
+	uint64_t size;
+	char *uidl; /* as listed; NULL where the server has none */
+	char *key;  /* its name in the ledger; NULL until the digest is known */
+	const struct ledger_record *rec;
+	enum pick_action action;
+	bool twice;                        /* its UIDL is not its own */
+	bool deleted;                      /* the session's note: the server said +OK to DELE */
+	bool brake;                        /* unknown, and nearly all that was known is gone: is it one of those? */
+	bool check;                        /* whether it is the recorded one is seen once it is fetched */
+	unsigned char digest[DIGEST_SIZE]; /* all zero: not known */
+	int64_t arrived;                   /* wall seconds, -1: not known */
+};
+
+enum picks_resume { PICKS_AS_USUAL, PICKS_ALL_KNOWN, PICKS_ALL_NEW }; /* `account resume` */
+enum picks_first { PICKS_FIRST_ALL, PICKS_FIRST_NEW, PICKS_FIRST_AGE };
+
+struct picks_rules {
+	int64_t keep; /* seconds; 0 = delete when stored, INT64_MAX = never */
+	enum picks_first first;
+	int64_t first_age;
+	uint64_t max_bytes; /* 0 = no limit */
+	bool first_time;    /* nothing was ever collected here */
+	bool has_uidl, can_top;
+	int64_t now; /* wall seconds */
+	enum picks_resume resume;
+	const struct strlist *avoid; /* keys of messages that broke a session */
+};
+
+struct picks_change {
+	bool remove;              /* else put */
+	struct ledger_record rec; /* uidl is owned */
+};
+
+struct picks {
+	struct pick *v;
+	size_t n;
+	struct picks_rules rules;
+	const struct ledger_records *records;
+	bool *seen;                            /* of each record: listed again */
+	bool *taken_over;                      /* of each record: found again under a new UIDL */
+	const struct ledger_record **vanished; /* sorted by digest; only with the brake on */
+	size_t nvanished;
+	bool brake, hold; /* hold: nothing may be done, a person has to decide */
+	bool keyless;     /* some message could not be named before it is fetched */
+	void *names;      /* how often each name was given */
+	struct picks_change *changes;
+	size_t nchanges, changes_cap;
+	size_t ncommitted; /* the session's note: so many are in the ledger */
+	size_t nlarge;     /* newly found to be over max_bytes */
+};
+
+/* Takes the listing's UIDLs; borrows records and rules->avoid for the life of p. */
+void picks_make(struct picks *p, const struct picks_rules *rules, struct listing *l,
+                const struct ledger_records *records);
+/* The header of message i has come (or its first 4 MiB), or could not be had. */
+void picks_top(struct picks *p, size_t i, struct slice head);
+void picks_no_top(struct picks *p, size_t i);
+/* No more PICK_TOP: counts what the listing no longer shows. Changes are complete then. Not with hold. */
+void picks_settle(struct picks *p);
+
+enum picked { PICKED_STORE, PICKED_DELETE, PICKED_LEAVE }; /* DELETE and LEAVE may have added a change */
+/* Message i is here in full; says what to do with it, and names it. PICKED_LEAVE may add a change. */
+enum picked picks_retrieved(struct picks *p, size_t i, struct slice head);
+/* The record to commit with message i once it is stored; uidl is borrowed. */
+struct ledger_record picks_record(const struct picks *p, size_t i);
+/* After that: whether it is to be deleted at once. */
+void picks_stored(struct picks *p, size_t i);
+void picks_free(struct picks *p);
+
+#endif

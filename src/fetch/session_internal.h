@@ -1,0 +1,104 @@
+/* What the steps of a session share. */
+#ifndef OFM_FETCH_SESSION_INTERNAL_H
+#define OFM_FETCH_SESSION_INTERNAL_H
+
+#include "fetch/facts.h"
+#include "fetch/picks.h"
+#include "fetch/pop3_client.h"
+#include "fetch/pop3_reply.h"
+#include "fetch/session.h"
+#include "net/outside.h"
+
+enum session_phase {
+	PHASE_PREPARING,  /* ledger and password */
+	PHASE_CONNECTING, /* libcurl */
+	PHASE_LOGIN,
+	PHASE_LISTING,
+	PHASE_LOOKING, /* headers that decide */
+	PHASE_MARKING, /* changes of the ledger that the listing causes */
+	PHASE_COLLECTING,
+	PHASE_REMARKING, /* changes that fetched messages caused */
+	PHASE_DELETING,  /* DELE and QUIT */
+	PHASE_CLOSING,   /* records of what is deleted */
+	PHASE_ENDED
+};
+
+struct password_wait; /* a password_command under way, which the session may leave behind */
+
+struct session {
+	struct session_setup setup;
+	struct fetch_rules *rules;
+	const struct config_account *account;
+	char sid[16];
+	int64_t began_ms;
+	enum session_phase phase;
+	bool stopping, freeing;
+	unsigned under_way; /* reads and commits that will call back */
+	struct password_wait *waiting;
+	char *password;
+	bool loaded;
+	struct facts facts;
+
+	struct outside *line;
+	struct pop3_client *client;
+	bool feeding; /* inside pop3_client_feed */
+	struct pop3_caps caps;
+	struct loop_timer *deadline, *drip;
+	uint64_t heard, heard_before; /* bytes; at the last drip check */
+	unsigned drips;
+
+	bool capa_done, uidl_done, list_done, has_uidl;
+	struct listing listing;
+	struct picks picks;
+	size_t cursor;   /* picks before it were asked for */
+	size_t looking;  /* TOPs under way */
+	struct buf head; /* of the TOP under way */
+	uint64_t got;    /* bytes of the body under way */
+	struct gather *gather;
+	size_t storing, refused;
+	uint64_t storing_bytes, total, done;
+	bool no_room;
+
+	enum session_outcome outcome;
+	struct buf text;
+	uint64_t listed, stored, deleted;
+};
+
+/* ---- session.c: life ---- */
+void session_set_phase(struct session *s, enum session_phase p);
+/* Ends the session; the first call's reason stays. Safe anywhere; s lives until the loop's next turn at least. */
+void session_end(struct session *s, enum session_outcome o, const char *text);
+void session_note(struct session *s, enum session_outcome o, const char *text); /* a reason, without ending */
+void session_under_way(struct session *s);
+void session_came_back(struct session *s); /* the counterpart; may free s: the last thing a callback does */
+void session_progress(struct session *s);
+void session_flush(struct session *s); /* commands that wait go out */
+void session_queue(struct session *s, enum pop3_verb v, size_t pick, uint64_t expect);
+struct outside *session_open_line(struct session *s, const struct outside_target *t);
+void session_forget_password(struct session *s); /* nobody waits for password_command any more */
+
+/* ---- the steps; each is called when its phase begins, and when something of it came in ---- */
+void session_prepare(struct session *s);
+void session_login(struct session *s);
+void session_list(struct session *s);
+void session_look(struct session *s);
+void session_mark(struct session *s, enum session_phase next);
+void session_collect(struct session *s);
+void session_delete(struct session *s);
+void session_close_records(struct session *s);
+
+/* Events of the client, by verb. */
+void session_on_login(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text);
+void session_on_listing(struct session *s, const struct pop3_command *cmd, bool ok);
+void session_on_listed(struct session *s, const struct pop3_command *cmd, struct slice line);
+void session_on_listed_all(struct session *s, const struct pop3_command *cmd);
+void session_on_top(struct session *s, const struct pop3_command *cmd, bool ok);
+void session_on_top_body(struct session *s, struct slice run);
+void session_on_top_end(struct session *s, const struct pop3_command *cmd);
+void session_on_retr(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text);
+void session_on_body(struct session *s, const struct pop3_command *cmd, struct slice run);
+void session_on_body_end(struct session *s, const struct pop3_command *cmd);
+void session_on_delete(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text);
+void session_on_quit(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text);
+
+#endif

@@ -1,0 +1,230 @@
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "fetch/session_internal.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COMMAND_TIMEOUT_MS = 30000, PASSWORD_MAX = 48 * 1024 };
+
+/* ---- what has to be known before connecting ---- */
+
+/* Outlives a session that is cut off meanwhile: a command cannot be called back. */
+struct password_wait {
+	struct session *s; /* NULL: nobody waits any more */
+};
+
+static void connect_now(struct session *s);
+
+static void go_on(struct session *s)
+{
+	if (s->phase == PHASE_PREPARING && s->loaded && s->password != NULL)
+		connect_now(s);
+}
+
+static void on_loaded(void *arg, int rc, const struct err *e)
+{
+	struct session *s = arg;
+
+	s->loaded = rc == 0;
+	if (rc != 0)
+		session_end(s, SESSION_LATER, e->text);
+	else if (s->facts.hold)
+		session_end(s, SESSION_HELD, "held until `ofmctl account resume`");
+	else
+		go_on(s);
+	session_came_back(s);
+}
+
+static void on_password(void *arg, const struct runner_result *r)
+{
+	struct password_wait *w = arg;
+	struct session *s = w->s;
+
+	free(w);
+	if (s == NULL)
+		return;
+	s->waiting = NULL;
+	if (!r->started || r->timed_out || r->status != 0) {
+		char text[200];
+
+		snprintf(text, sizeof text, "password_command %s (status %d)",
+		         !r->started    ? "could not be run"
+		         : r->timed_out ? "took too long"
+		                        : "failed",
+		         r->status);
+		session_end(s, SESSION_FAILED, text);
+	} else {
+		struct slice out = slice_sub(r->output, 0, PASSWORD_MAX);
+
+		s->password = slice_dup(slice_trim(slice_sub(out, 0, slice_find(out, '\n'))));
+		log_secret(s->password);
+		go_on(s);
+	}
+}
+
+void session_forget_password(struct session *s)
+{
+	if (s->waiting != NULL)
+		s->waiting->s = NULL;
+	s->waiting = NULL;
+}
+
+void session_prepare(struct session *s)
+{
+	const struct config_login *l = &s->account->login;
+
+	session_under_way(s);
+	database_read(s->setup.deps->database, facts_load, on_loaded, &s->facts);
+	if (l->password_command[0] == '\0') {
+		s->password = xstrdup(l->password);
+		return;
+	}
+	s->waiting = xcalloc(1, sizeof *s->waiting);
+	s->waiting->s = s;
+	runner_run(s->setup.deps->runner, l->password_command, COMMAND_TIMEOUT_MS, on_password, s->waiting);
+}
+
+/* ---- connecting ---- */
+
+static bool plain_text(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s < ' ' || (unsigned char)*s >= 0x7f)
+			return false;
+	return true;
+}
+
+/* Passwords we send ourselves; libcurl cannot be told "SASL or USER and PASS, but never APOP", and keeps the server's
+ * reasons to itself. Challenges and tokens are its business. */
+static bool own_login(const struct session *s)
+{
+	enum config_auth a = s->account->login.auth;
+
+	return a == AUTH_AUTO || a == AUTH_PLAIN || a == AUTH_OFF || a == AUTH_LOGIN;
+}
+
+static const char *login_options(const struct session *s)
+{
+	switch (s->account->login.auth) {
+	case AUTH_APOP:
+		return "AUTH=+APOP";
+	case AUTH_CRAM_MD5:
+		return "AUTH=CRAM-MD5";
+	case AUTH_NTLM:
+		return "AUTH=NTLM";
+	case AUTH_XOAUTH2:
+		return "AUTH=XOAUTH2";
+	default:
+		return "";
+	}
+}
+
+static void connect_now(struct session *s)
+{
+	static const enum outside_security security[] = {
+	    [SECURITY_NONE] = OUTSIDE_PLAIN,
+	    [SECURITY_OPPORTUNISTIC] = OUTSIDE_OPPORTUNISTIC,
+	    [SECURITY_STARTTLS] = OUTSIDE_STARTTLS,
+	    [SECURITY_TLS] = OUTSIDE_TLS,
+	};
+	const struct config_login *l = &s->account->login;
+	bool token = l->auth == AUTH_XOAUTH2;
+	struct outside_target t = {
+	    .protocol = OUTSIDE_POP3,
+	    .host = l->host,
+	    .port = l->port,
+	    .security = security[l->security],
+	    .tls_verify = l->tls_verify,
+	    .ca_file = l->ca_file,
+	    .login_options = login_options(s),
+	    .user = own_login(s) ? "" : l->user,
+	    .password = own_login(s) || token ? "" : s->password,
+	    .bearer = token ? s->password : "",
+	    .proxy = s->rules->config->proxy,
+	    .hello = "",
+	    .connect_timeout_ms = s->setup.limits->connect,
+	};
+
+	if (!plain_text(l->user) || !plain_text(s->password)) {
+		session_end(s, SESSION_FAILED,
+		            "user or password holds control or non-ASCII characters, which POP3 cannot carry");
+		return;
+	}
+	session_set_phase(s, PHASE_CONNECTING);
+	s->line = session_open_line(s, &t);
+}
+
+/* ---- logging in ---- */
+
+static void queue_login(struct session *s, enum pop3_verb v, const char *argument)
+{
+	struct pop3_command cmd = {.verb = v};
+
+	pop3_client_queue(s->client, &cmd, argument);
+}
+
+/* RFC 4616: an empty authorization identity, user, password. */
+static void queue_sasl_plain(struct session *s)
+{
+	const char *user = s->account->login.user;
+	size_t u = strlen(user), p = strlen(s->password), n = u + p + 2;
+	unsigned char *raw = xcalloc(1, n + 1);
+	char *b64 = xcalloc(1, 4 * ((n + 2) / 3) + 1);
+
+	memcpy(raw + 1, user, u);
+	memcpy(raw + u + 2, s->password, p);
+	EVP_EncodeBlock((unsigned char *)b64, raw, (int)n);
+	queue_login(s, POP3_AUTH_PLAIN, b64);
+	explicit_bzero(raw, n);
+	explicit_bzero(b64, strlen(b64));
+	free(raw);
+	free(b64);
+}
+
+void session_login(struct session *s)
+{
+	bool sasl = s->caps.sasl_plain && (s->account->login.auth == AUTH_PLAIN || !s->caps.user);
+
+	if (!own_login(s)) {
+		session_set_phase(s, PHASE_LISTING);
+		session_list(s);
+		return;
+	}
+	session_set_phase(s, PHASE_LOGIN);
+	loop_timer_set(s->deadline, s->setup.limits->login);
+	if (sasl) {
+		queue_sasl_plain(s);
+		return;
+	}
+	queue_login(s, POP3_USER, s->account->login.user);
+	queue_login(s, POP3_PASS, s->password);
+}
+
+void session_on_login(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text)
+{
+	if (s->phase != PHASE_LOGIN)
+		return;
+	if (ok && cmd->verb == POP3_USER)
+		return;
+	if (ok) {
+		session_set_phase(s, PHASE_LISTING);
+		session_list(s);
+		return;
+	}
+	struct buf why;
+	enum pop3_refusal r = pop3_reply_refusal(text, true);
+
+	buf_init(&why, 1024);
+	buf_add_str(&why, "log-in refused: ");
+	text_escape(&why, text, 400);
+	session_end(s,
+	            r == POP3_LATER   ? SESSION_LATER
+	            : r == POP3_WRONG ? SESSION_WRONG
+	                              : SESSION_UNSURE,
+	            buf_str(&why));
+	buf_free(&why);
+}

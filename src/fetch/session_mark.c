@@ -1,0 +1,204 @@
+/* What the ledger has to learn beside the messages themselves: what a listing showed, and what QUIT confirmed. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "fetch/session_internal.h"
+#include "route/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct marks { /* one commit */
+	struct session *s;
+	struct facts key; /* host and user alone */
+	struct picks_change *v;
+	size_t n;
+	bool listed; /* from a listing: the mailbox was visited, and a resumption is over */
+	enum session_phase next;
+};
+
+static int apply(struct db_conn *c, void *arg, struct err *e)
+{
+	struct marks *m = arg;
+	struct ledger_key key = facts_key(&m->key);
+	int rc = 0;
+
+	for (size_t i = 0; i < m->n && rc == 0; i++)
+		rc =
+		    m->v[i].remove ? ledger_remove(c, &key, m->v[i].rec.uidl, e) : ledger_put(c, &key, &m->v[i].rec, e);
+	if (rc != 0 || !m->listed)
+		return rc;
+	char *visited = facts_name(&m->key, FACT_VISITED), *resume = facts_name(&m->key, FACT_RESUME);
+	rc = fact_set(c, visited, "yes", e) != 0 ? -1 : fact_set(c, resume, NULL, e);
+	free(visited);
+	free(resume);
+	return rc;
+}
+
+static void marks_free(void *arg)
+{
+	struct marks *m = arg;
+
+	for (size_t i = 0; i < m->n; i++)
+		free(m->v[i].rec.uidl);
+	free(m->v);
+	facts_free(&m->key);
+	free(m);
+}
+
+static struct marks *marks_new(struct session *s, size_t room, enum session_phase next)
+{
+	struct marks *m = xcalloc(1, sizeof *m);
+
+	m->s = s;
+	m->next = next;
+	m->v = xcalloc(room + 1, sizeof *m->v);
+	facts_init(&m->key, &s->account->login);
+	return m;
+}
+
+static void add(struct marks *m, bool remove, struct ledger_record rec)
+{
+	rec.uidl = xstrdup(rec.uidl);
+	m->v[m->n++] = (struct picks_change){remove, rec};
+}
+
+static void go_on(struct session *s, enum session_phase next)
+{
+	if (s->phase == PHASE_ENDED)
+		return;
+	session_set_phase(s, next);
+	if (next == PHASE_COLLECTING)
+		session_collect(s);
+	else if (next == PHASE_DELETING)
+		session_delete(s);
+	else
+		session_end(s, SESSION_WELL, "");
+	if (s->phase != PHASE_ENDED)
+		session_flush(s);
+}
+
+static void on_committed(struct session *s, enum session_phase next, bool ok, const char *why)
+{
+	if (ok)
+		go_on(s, next);
+	else
+		session_end(s, SESSION_LATER, why);
+	session_came_back(s);
+}
+
+static void on_marked(void *arg, enum db_outcome outcome, const struct err *e)
+{
+	struct marks *m = arg;
+	struct session *s = m->s;
+	enum session_phase next = m->next;
+
+	marks_free(m);
+	on_committed(s, next, outcome == DB_COMMITTED, e != NULL ? e->text : "the database failed");
+}
+
+static void submit(struct session *s, struct marks *m)
+{
+	struct db_job job = {
+	    .apply = apply, .done = on_marked, .arg = m, .lane = s->setup.lane, .bytes = 200 * (m->n + 1)};
+
+	session_under_way(s);
+	database_submit(s->setup.deps->database, &job);
+}
+
+/* ---- messages over max_message_kib: told in the same commit that marks them, so once ---- */
+
+struct told { /* of an acceptance: its marks are freed by it */
+	struct session *s;
+	enum session_phase next;
+};
+
+static void on_told(void *arg, enum acceptance_result r)
+{
+	struct told t = *(struct told *)arg;
+
+	free(arg);
+	on_committed(t.s, t.next, r == ACCEPTED, "no room for a report to postmaster");
+}
+
+static void describe_large(const struct session *s, struct buf *body)
+{
+	size_t shown = 0;
+
+	buf_printf(body,
+	           "On %s the mailbox %s (account \"%s\") holds mail over the limit of %llu KiB\n"
+	           "(max_message_kib). It stays there, and is not mentioned again:\n\n",
+	           s->account->login.host, s->account->login.user, s->account->label,
+	           (unsigned long long)s->account->max_message_kib);
+	for (size_t i = 0; i < s->picks.n && shown < 50; i++) {
+		const struct pick *k = &s->picks.v[i];
+
+		if (k->action != PICK_LEAVE || k->size <= s->picks.rules.max_bytes ||
+		    (k->rec != NULL && k->rec->skipped))
+			continue;
+		buf_printf(body, "  message %u: %llu KiB\n", (unsigned)k->number, (unsigned long long)(k->size / 1024));
+		shown++;
+	}
+	buf_add_str(body, "\nRead it there, or raise max_message_kib: then it is collected at the next sync.\n");
+}
+
+static void submit_with_report(struct session *s, struct marks *m)
+{
+	struct told *t = xmalloc(sizeof *t);
+	struct acceptance *a = acceptance_new(s->setup.deps->delivery, s->setup.lane);
+	struct buf body;
+
+	*t = (struct told){s, m->next};
+	buf_init(&body, 64 * 1024);
+	describe_large(s, &body);
+	report_add(a, s->rules->config, "Mail too large to collect", buf_str(&body));
+	buf_free(&body);
+	acceptance_extra(a, apply, NULL, m, marks_free);
+	session_under_way(s);
+	acceptance_commit(&a, on_told, t);
+}
+
+void session_mark(struct session *s, enum session_phase next)
+{
+	struct picks *p = &s->picks;
+	bool listed = next == PHASE_COLLECTING && (!s->facts.visited || s->facts.resume != NULL);
+	bool large = p->nlarge > 0;
+
+	if (p->ncommitted == p->nchanges && !listed) {
+		go_on(s, next);
+		return;
+	}
+	struct marks *m = marks_new(s, p->nchanges - p->ncommitted, next);
+	for (size_t i = p->ncommitted; i < p->nchanges; i++)
+		add(m, p->changes[i].remove, p->changes[i].rec);
+	m->listed = listed;
+	p->ncommitted = p->nchanges;
+	p->nlarge = 0;
+	session_set_phase(s, next == PHASE_COLLECTING ? PHASE_MARKING : PHASE_REMARKING);
+	if (large)
+		submit_with_report(s, m);
+	else
+		submit(s, m);
+}
+
+void session_close_records(struct session *s)
+{
+	struct marks *m = marks_new(s, s->deleted, PHASE_ENDED);
+
+	for (size_t i = 0; i < s->picks.n; i++) {
+		const struct pick *k = &s->picks.v[i];
+
+		if (!k->deleted)
+			continue;
+		struct ledger_record rec = k->rec != NULL ? *k->rec : picks_record(&s->picks, i);
+		rec.uidl = k->key;
+		rec.size = k->size;
+		rec.closed = true;
+		rec.missed = 0;
+		if (digest_known(k->digest))
+			memcpy(rec.digest, k->digest, DIGEST_SIZE);
+		add(m, false, rec);
+	}
+	session_set_phase(s, PHASE_CLOSING);
+	submit(s, m);
+}

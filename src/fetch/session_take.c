@@ -1,0 +1,303 @@
+/* Fetching: RETR, the sorter, one acceptance for each message. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "fetch/session_internal.h"
+#include "fetch/stamp.h"
+#include "route/report.h"
+#include "route/submission.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What may be stored and not yet committed before we stop listening. */
+enum { STORING_MOST = 256, STORING_BYTES = 4 * 1024 * 1024 };
+enum { BODY_SURE = 64 * 1024 * 1024, AVOID_MOST = 100 };
+
+static void mind_backlog(struct session *s)
+{
+	if (s->line != NULL)
+		outside_pause(s->line, s->storing >= STORING_MOST || s->storing_bytes >= STORING_BYTES);
+}
+
+/* ---- asking ---- */
+
+static size_t next_to_fetch(struct session *s)
+{
+	while (s->cursor < s->picks.n && s->picks.v[s->cursor].action != PICK_RETR)
+		s->cursor++;
+	return s->cursor;
+}
+
+static void out_of_room(struct session *s)
+{
+	s->no_room = true;
+	session_note(s, SESSION_LATER, "no room on this machine's disk");
+	pop3_client_forget_queued(s->client);
+}
+
+static void ask_for_more(struct session *s)
+{
+	size_t i;
+
+	while (!s->stopping && !s->no_room &&
+	       pop3_client_outstanding(s->client) + pop3_client_queued(s->client) < POP3_WINDOW &&
+	       (i = next_to_fetch(s)) < s->picks.n) {
+		uint64_t size = s->picks.v[i].size;
+
+		if (!delivery_has_room(s->setup.deps->delivery, size + s->storing_bytes)) {
+			out_of_room(s);
+			return;
+		}
+		session_queue(s, POP3_RETR, i, size);
+		s->cursor++;
+	}
+}
+
+static void count_total(struct session *s)
+{
+	if (s->total > 0)
+		return;
+	for (size_t i = 0; i < s->picks.n; i++)
+		s->total += s->picks.v[i].action == PICK_RETR;
+}
+
+void session_collect(struct session *s)
+{
+	count_total(s);
+	ask_for_more(s);
+	if (s->no_room && pop3_client_outstanding(s->client) > 0) {
+		/* What is under way would only be thrown away. What was stored is deleted next time. */
+		session_end(s, SESSION_LATER, "no room on this machine's disk");
+		return;
+	}
+	if (pop3_client_outstanding(s->client) + pop3_client_queued(s->client) == 0 && s->storing == 0)
+		session_mark(s, PHASE_DELETING);
+}
+
+/* ---- storing ---- */
+
+struct taken { /* one message on its way into the commit */
+	struct session *s;
+	size_t pick;
+	struct gather *gather;
+	uint64_t bytes;
+};
+
+static void on_stored(void *arg, enum acceptance_result r)
+{
+	struct taken t = *(struct taken *)arg;
+	struct session *s = t.s;
+
+	free(arg);
+	gather_free(&t.gather);
+	s->storing--;
+	s->storing_bytes -= t.bytes;
+	if (r == ACCEPTED) {
+		s->stored++;
+		s->done++;
+		picks_stored(&s->picks, t.pick);
+		session_progress(s);
+	} else if (r == ACCEPT_NO_SPACE) {
+		if (s->phase != PHASE_ENDED)
+			out_of_room(s);
+	} else {
+		session_end(s, SESSION_LATER, "the database may have lost a message: it is fetched again");
+	}
+	mind_backlog(s);
+	if (s->phase == PHASE_COLLECTING) {
+		session_collect(s);
+		if (s->phase != PHASE_ENDED)
+			session_flush(s);
+	}
+	session_came_back(s);
+}
+
+/* The ledger's row, which commits with the message. */
+struct row {
+	struct facts key;
+	struct ledger_record rec;
+};
+
+static int put_row(struct db_conn *c, void *arg, struct err *e)
+{
+	struct row *row = arg;
+	struct ledger_key key = facts_key(&row->key);
+
+	return ledger_put(c, &key, &row->rec, e);
+}
+
+static int drop_row(struct db_conn *c, void *arg, struct err *e)
+{
+	struct row *row = arg;
+	struct ledger_key key = facts_key(&row->key);
+
+	return ledger_remove(c, &key, row->rec.uidl, e);
+}
+
+static void row_free(void *arg)
+{
+	struct row *row = arg;
+
+	facts_free(&row->key);
+	free(row->rec.uidl);
+	free(row);
+}
+
+static struct row *row_new(struct session *s, size_t i)
+{
+	struct row *row = xcalloc(1, sizeof *row);
+
+	facts_init(&row->key, &s->account->login);
+	row->rec = picks_record(&s->picks, i);
+	row->rec.uidl = xstrdup(row->rec.uidl);
+	return row;
+}
+
+static void tell_runaway(struct session *s, const struct sorter_verdict *v)
+{
+	for (size_t i = 0; i < v->nrunaway; i++) {
+		const struct config_rule *rule = v->runaway[i];
+		char *once = xasprintf("sort.runaway.%s.%s", rule->label, rule->matches != NULL ? rule->matches : "");
+		char *body = xasprintf(
+		    "The pattern of [rule %s]\n\n  %s\n\nran into the limits on a message of account \"%s\"; it "
+		    "counted as no match.\nThe message was delivered by the other rules. A pattern without "
+		    "nested repetition mends this.\n",
+		    rule->label, rule->matches != NULL ? rule->matches : "", s->account->label);
+
+		report_postmaster(s->setup.deps->delivery, s->rules->config, once, "A sorting rule ran away", body);
+		free(once);
+		free(body);
+	}
+}
+
+static void log_message(const struct session *s, size_t i, const struct sorter_verdict *v, uint64_t bytes)
+{
+	const struct pick *k = &s->picks.v[i];
+	struct buf users;
+
+	if (!log_wants(LOG_INFO))
+		return;
+	buf_init(&users, 400);
+	for (size_t u = 0; u < v->users.n; u++)
+		buf_printf(&users, "%s%s", u > 0 ? "," : "", v->users.v[u]->name);
+	log_info("fetch.message", kv_s("sid", s->sid), kv_s("account", s->account->label), kv_s("uidl", k->key),
+	         kv_u("size", bytes), kv_n("users", buf_slice(&users)));
+	buf_free(&users);
+}
+
+static void store(struct session *s, size_t i, struct gather *g)
+{
+	struct taken *t = xmalloc(sizeof *t);
+	struct acceptance *a = acceptance_new(s->setup.deps->delivery, s->setup.lane);
+	struct sorter_verdict v;
+	struct header h;
+	struct buf prefix;
+
+	*t = (struct taken){s, i, g, gather_size(g)};
+	header_scan(&h, gather_head(g));
+	sorter_sort(s->rules->sorter, s->rules->scratch, &h, s->account, false, &v);
+	header_free(&h);
+	buf_init(&prefix, 16 * 1024);
+	stamp_write(&prefix, s->rules->config, s->account, s->picks.v[i].key, &v);
+	submission_collected(a, s->rules->config, &v.users, buf_slice(&prefix), g);
+	buf_free(&prefix);
+	acceptance_extra(a, put_row, drop_row, row_new(s, i), row_free);
+	log_message(s, i, &v, t->bytes);
+	tell_runaway(s, &v);
+	sorter_verdict_free(&v);
+	s->storing++;
+	s->storing_bytes += t->bytes;
+	session_under_way(s);
+	mind_backlog(s);
+	acceptance_commit(&a, on_stored, t);
+}
+
+/* ---- receiving ---- */
+
+void session_on_retr(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text)
+{
+	struct buf why;
+
+	s->got = 0;
+	gather_free(&s->gather);
+	if (ok) {
+		s->gather = gather_new(s->setup.deps->delivery);
+		return;
+	}
+	s->refused++;
+	buf_init(&why, 1024);
+	buf_printf(&why, "the server refuses to hand out message %u: ", (unsigned)cmd->number);
+	text_escape(&why, text, 300);
+	session_note(s, SESSION_LATER, buf_str(&why));
+	buf_free(&why);
+}
+
+/* What a message may grow to: servers count roughly, but five gigabytes for a listed kilobyte are an attack. */
+static uint64_t body_limit(const struct session *s, const struct pick *k)
+{
+	uint64_t limit = 2 * k->size > BODY_SURE ? 2 * k->size : BODY_SURE;
+	uint64_t max = s->picks.rules.max_bytes;
+
+	if (max != 0 && 2 * max + BODY_SURE / 64 < limit)
+		limit = 2 * max + BODY_SURE / 64;
+	return limit;
+}
+
+static void cut(struct session *s, const struct pick *k)
+{
+	struct buf why;
+
+	if (k->key != NULL && s->setup.avoid->n < AVOID_MOST)
+		strlist_add(s->setup.avoid, k->key);
+	buf_init(&why, 256);
+	buf_printf(&why, "message %u is far larger than the server said; it is left alone until the next reload",
+	           (unsigned)k->number);
+	session_end(s, SESSION_FAILED, buf_str(&why));
+	buf_free(&why);
+}
+
+void session_on_body(struct session *s, const struct pop3_command *cmd, struct slice run)
+{
+	const struct pick *k = &s->picks.v[cmd->tag];
+
+	if (cmd->verb == POP3_TOP) {
+		session_on_top_body(s, run);
+		return;
+	}
+	s->got += run.n;
+	if (s->got > body_limit(s, k))
+		cut(s, k);
+	else
+		gather_add(s->gather, run);
+}
+
+static void take(struct session *s, size_t i)
+{
+	struct gather *g = s->gather;
+
+	s->gather = NULL;
+	if (gather_failed(g)) {
+		gather_free(&g);
+		out_of_room(s);
+		return;
+	}
+	switch (picks_retrieved(&s->picks, i, gather_head(g))) {
+	case PICKED_STORE:
+		store(s, i, g);
+		return;
+	case PICKED_DELETE:
+	case PICKED_LEAVE:
+		s->done++;
+		gather_free(&g);
+	}
+}
+
+void session_on_body_end(struct session *s, const struct pop3_command *cmd)
+{
+	if (cmd->verb == POP3_TOP)
+		session_on_top_end(s, cmd);
+	else if (s->gather != NULL && !s->no_room)
+		take(s, cmd->tag);
+}
