@@ -86,7 +86,7 @@ static int say_failed(const struct progress *p)
 		ctl_error("%s", buf_str(&b));
 		buf_free(&b);
 	}
-	return ctl_error("the sync failed%s", json_object_size(p->errors) > 0 ? " in these parts" : "");
+	return ctl_error("the sync failed%s", json_object_size(p->errors) > 0 ? " in the parts named above" : "");
 }
 
 static int wait_for(const struct ctl_options *o, const struct control_request *r)

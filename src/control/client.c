@@ -141,7 +141,11 @@ static void handle(struct control_client *cl, struct slice line)
 		control_client_reply(cl, codec_error(e.text));
 		return;
 	}
-	log_info("control.request", kv_i("uid", cl->uid), kv_s("do", codec_verb_name(r.verb)), kv_s("what", r.what));
+	if (codec_verb_reads(r.verb))
+		log_debug("control.request", kv_i("uid", cl->uid), kv_s("do", codec_verb_name(r.verb)));
+	else
+		log_info("control.request", kv_i("uid", cl->uid), kv_s("do", codec_verb_name(r.verb)),
+		         kv_s("what", r.what));
 	control_requests_handle(cl, &r);
 	codec_request_free(&r);
 }

@@ -56,19 +56,20 @@ enum field { ACCOUNTS = 1, WAIT = 2, WHAT = 4, AFTER = 8, KNOWN = 16 };
 static const struct verb {
 	const char *name;
 	unsigned fields, required;
+	bool reads;
 } verbs[] = {
-    [CONTROL_STATUS] = {"status", 0, 0},
-    [CONTROL_SYNC] = {"sync", ACCOUNTS | WAIT, 0},
-    [CONTROL_QUEUE] = {"queue", AFTER, 0},
-    [CONTROL_QUEUE_SHOW] = {"queue-show", WHAT, WHAT},
-    [CONTROL_QUEUE_DROP] = {"queue-drop", WHAT, WHAT},
-    [CONTROL_QUEUE_RETRY] = {"queue-retry", WHAT, WHAT},
-    [CONTROL_QUEUE_HOLD] = {"queue-hold", WHAT, WHAT},
-    [CONTROL_QUEUE_RELEASE] = {"queue-release", WHAT, WHAT},
-    [CONTROL_USERS] = {"users", 0, 0},
-    [CONTROL_RESUME] = {"resume", WHAT | KNOWN, WHAT | KNOWN},
-    [CONTROL_RELOAD] = {"reload", 0, 0},
-    [CONTROL_STOP] = {"stop", 0, 0},
+    [CONTROL_STATUS] = {"status", 0, 0, true},
+    [CONTROL_SYNC] = {"sync", ACCOUNTS | WAIT, 0, false},
+    [CONTROL_QUEUE] = {"queue", AFTER, 0, true},
+    [CONTROL_QUEUE_SHOW] = {"queue-show", WHAT, WHAT, true},
+    [CONTROL_QUEUE_DROP] = {"queue-drop", WHAT, WHAT, false},
+    [CONTROL_QUEUE_RETRY] = {"queue-retry", WHAT, WHAT, false},
+    [CONTROL_QUEUE_HOLD] = {"queue-hold", WHAT, WHAT, false},
+    [CONTROL_QUEUE_RELEASE] = {"queue-release", WHAT, WHAT, false},
+    [CONTROL_USERS] = {"users", 0, 0, true},
+    [CONTROL_RESUME] = {"resume", WHAT | KNOWN, WHAT | KNOWN, false},
+    [CONTROL_RELOAD] = {"reload", 0, 0, false},
+    [CONTROL_STOP] = {"stop", 0, 0, false},
 };
 
 enum { NVERBS = sizeof verbs / sizeof verbs[0] };
@@ -76,6 +77,11 @@ enum { NVERBS = sizeof verbs / sizeof verbs[0] };
 const char *codec_verb_name(enum control_verb v)
 {
 	return verbs[v].name;
+}
+
+bool codec_verb_reads(enum control_verb v)
+{
+	return verbs[v].reads;
 }
 
 /* jansson refuses NUL in strings unless asked to allow it, so C strings hold all of them. */

@@ -64,6 +64,7 @@ struct control_request {
 };
 
 const char *codec_verb_name(enum control_verb v);
+bool codec_verb_reads(enum control_verb v); /* changes nothing */
 /* Unknown verbs and fields, wrong types, missing fields, NUL and too long strings are errors in words. On success the
  * caller frees with codec_request_free. */
 int codec_request_parse(struct slice line, struct control_request *out, struct err *e);

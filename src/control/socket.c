@@ -116,11 +116,11 @@ int control_socket_listen(const char *path, struct err *e)
 	if (make_way(path, e) != 0 || address_of(path, &sa, &dir, e) != 0)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	/* The socket's own mode is the file's: there is no moment with a wider one. */
+	/* The socket's own mode is the file's, less the umask: there is no moment with a wider one than 0660. */
 	if (fd < 0 || fchmod(fd, 0660) != 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) != 0)
 		goto fail;
 	give_to_group(path);
-	if (listen(fd, 64) != 0)
+	if (chmod(path, 0660) != 0 || listen(fd, 64) != 0)
 		goto fail;
 	close_if(dir);
 	return fd;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 static const char line_up_key[] = "told.line_up", line_down_key[] = "told.line_down";
+static const char line_fact[] = SYNC_LINE_FACT;
 
 struct run *sync_run_new(struct sync *s, enum run_kind kind, const char *reason)
 {
@@ -174,12 +175,20 @@ static bool line_result(struct run *r, const struct runner_result *res, const ch
 	return false;
 }
 
+static int apply_lowered(struct db_conn *c, void *arg, struct err *e)
+{
+	(void)arg;
+	return fact_set(c, line_fact, NULL, e);
+}
+
 static void on_down(void *arg, const struct runner_result *res)
 {
 	struct run *r = arg;
+	struct db_job job = {.apply = apply_lowered, .lane = DB_LANE_SYSTEM, .bytes = 32};
 
-	line_result(r, res, "down", line_down_key,
-	            r->config->russian ? "Линия, возможно, осталась поднятой.\n" : "The line may still be up.\n");
+	if (line_result(r, res, "down", line_down_key,
+	                r->config->russian ? "Линия, возможно, осталась поднятой.\n" : "The line may still be up.\n"))
+		database_submit(r->sync->deps.database, &job);
 	end(r);
 }
 
@@ -259,11 +268,20 @@ static void line_up(struct run *r)
 
 /* ---- the start, as the database remembers it ---- */
 
+static bool lowers(const struct run *r)
+{
+	return has_line(r) && r->config->link_down[0] != '\0';
+}
+
 static int apply_start(struct db_conn *c, void *arg, struct err *e)
 {
 	const struct run *r = arg;
-	sqlite3_stmt *st = db_stmt(c, "INSERT OR REPLACE INTO sync_run(kind, started_at) VALUES('full', ?1)", e);
 
+	if (lowers(r) && fact_set(c, line_fact, "yes", e) != 0)
+		return -1;
+	if (r->kind != RUN_FULL)
+		return 0;
+	sqlite3_stmt *st = db_stmt(c, "INSERT OR REPLACE INTO sync_run(kind, started_at) VALUES('full', ?1)", e);
 	if (st == NULL || fact_set(c, "sync_wanted", NULL, e) != 0)
 		return -1;
 	sqlite3_bind_int64(st, 1, r->started_at);
@@ -292,7 +310,11 @@ void sync_run_start(struct run *r)
 	r->config = config_ref(r->sync->config);
 	r->started_at = clock_wall_s();
 	log_info("sync.start", kv_s("reason", r->reason), kv_u("accounts", r->accounts.n));
-	if (r->kind != RUN_FULL) {
+	if (r->kind == RUN_LOWER) {
+		line_down(r);
+		return;
+	}
+	if (r->kind != RUN_FULL && !lowers(r)) {
 		line_up(r);
 		return;
 	}

@@ -381,7 +381,7 @@ void sync_configure(struct sync *s, const struct config *c)
 struct memory { /* what the database remembers of the last life */
 	struct sync *sync;
 	int64_t started_at;
-	char *wanted;
+	char *wanted, *line;
 };
 
 static int read_memory(struct db_conn *c, void *arg, struct err *e)
@@ -394,7 +394,9 @@ static int read_memory(struct db_conn *c, void *arg, struct err *e)
 	if (sqlite3_step(st) == SQLITE_ROW)
 		m->started_at = sqlite3_column_int64(st, 0);
 	sqlite3_reset(st);
-	return fact_get(c, "sync_wanted", &m->wanted, e);
+	if (fact_get(c, "sync_wanted", &m->wanted, e) != 0)
+		return -1;
+	return fact_get(c, SYNC_LINE_FACT, &m->line, e);
 }
 
 static void on_memory(void *arg, int rc, const struct err *e)
@@ -409,9 +411,12 @@ static void on_memory(void *arg, int rc, const struct err *e)
 	s->started = true;
 	if (m->wanted != NULL && !s->wanted)
 		sync_daemon_called(s, m->wanted);
+	if (m->line != NULL && s->config->link_command)
+		append(s, sync_run_new(s, RUN_LOWER, "line left up"));
 	if (!s->stopping)
 		loop_timer_set(s->timer, 0);
 	free(m->wanted);
+	free(m->line);
 	free(m);
 }
 

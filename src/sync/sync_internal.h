@@ -7,7 +7,8 @@
 enum run_kind {
 	RUN_FULL,     /* the outqueue and all accounts */
 	RUN_ACCOUNTS, /* these, by hand; nothing is sent */
-	RUN_OWN       /* accounts whose own `every` is due; never raises a line */
+	RUN_OWN,      /* accounts whose own `every` is due; never raises a line */
+	RUN_LOWER     /* only `down`, for a line that was up when the program was killed */
 };
 
 enum run_state {
@@ -17,6 +18,8 @@ enum run_state {
 	RUN_TALKING,  /* sending and collecting */
 	RUN_LINE_DOWN /* `down` runs */
 };
+
+#define SYNC_LINE_FACT "sync.line_up" /* set while a line that has a `down` may be up */
 
 enum { SYNC_REASON_MAX = 96, SYNC_WAITING_MAX = 64 };
 
