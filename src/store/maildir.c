@@ -12,10 +12,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct maildir {
-	int fd;
-};
-
 enum { PATH_BYTES = 64 + 8 + MAILDIR_NAME_MAX + 8 };
 
 static const char *const subs[] = {"tmp", "new", "cur"};
@@ -24,6 +20,7 @@ struct maildir *maildir_open(const char *mailboxes, struct err *e)
 {
 	struct maildir *m = xcalloc(1, sizeof *m);
 
+	pthread_mutex_init(&m->lock, NULL);
 	m->fd = open(mailboxes, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m->fd < 0) {
 		err_errno(e, "the folder of the mailboxes, %s, cannot be opened", mailboxes);
@@ -37,6 +34,8 @@ void maildir_free(struct maildir **m)
 {
 	if (*m == NULL)
 		return;
+	maildir_hidden_free(*m);
+	pthread_mutex_destroy(&(*m)->lock);
 	close((*m)->fd);
 	free(*m);
 	*m = NULL;
@@ -353,20 +352,6 @@ int maildir_unlink(struct maildir *m, const char *user, const char *base, struct
 
 /* ---- many at once: QUIT after a client emptied its mailbox ---- */
 
-static int cmp_base(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static bool base_among(const struct strlist *sorted, const char *name)
-{
-	char key[MAILDIR_NAME_MAX + 1], *k = key;
-	struct slice base = maildir_base(name);
-
-	snprintf(key, sizeof key, "%.*s", (int)base.n, base.p);
-	return bsearch(&k, sorted->v, sorted->n, sizeof *sorted->v, cmp_base) != NULL;
-}
-
 static int unlink_listed(struct maildir *m, const char *user, const char *sub, const struct strlist *sorted,
                          struct err *e)
 {
@@ -377,7 +362,7 @@ static int unlink_listed(struct maildir *m, const char *user, const char *sub, c
 	if (d == NULL)
 		return -1;
 	while ((en = maildir_next(d)) != NULL)
-		if (base_among(sorted, en->d_name) && unlinkat(dirfd(d), en->d_name, 0) != 0 && errno != ENOENT)
+		if (maildir_among(sorted, en->d_name) && unlinkat(dirfd(d), en->d_name, 0) != 0 && errno != ENOENT)
 			rc = err_errno(e, "%s/%s/%s", user, sub, en->d_name);
 	if (errno != 0 && rc == 0)
 		rc = err_errno(e, "folder %s of mailbox %s cannot be read", sub, user);
@@ -385,7 +370,7 @@ static int unlink_listed(struct maildir *m, const char *user, const char *sub, c
 	return rc;
 }
 
-int maildir_unlink_list(struct maildir *m, const char *user, const struct strlist *bases, struct err *e)
+int maildir_unlink_try(struct maildir *m, const char *user, const struct strlist *bases, struct err *e)
 {
 	struct strlist rest = {NULL, 0};
 	int fd, rc = 0;
@@ -400,12 +385,21 @@ int maildir_unlink_list(struct maildir *m, const char *user, const struct strlis
 			strlist_add_slice(&rest, maildir_base(bases->v[i]));
 	close(fd);
 	if (rest.n > 0) {
-		qsort(rest.v, rest.n, sizeof *rest.v, cmp_base);
+		maildir_sort(&rest);
 		/* new/ before cur/, for that is the way messages move. */
 		rc = unlink_listed(m, user, "new", &rest, e);
 		if (rc == 0)
 			rc = unlink_listed(m, user, "cur", &rest, e);
 	}
 	strlist_free(&rest);
+	return rc;
+}
+
+int maildir_unlink_list(struct maildir *m, const char *user, const struct strlist *bases, struct err *e)
+{
+	int rc = maildir_unlink_try(m, user, bases, e);
+
+	if (rc != 0)
+		maildir_hide(m, user, bases);
 	return rc;
 }

@@ -59,7 +59,8 @@ int maildir_open_message(struct maildir *m, const char *user, const struct maild
 int maildir_open_message_cached(struct maildir *m, const char *user, const struct maildir_entry *en);
 /* Unlinks it wherever it stands; 0 where it is already gone. */
 int maildir_unlink(struct maildir *m, const char *user, const char *base, struct err *e);
-/* The same for many, reading each folder once at most. -1 with e where any of them may still be there. */
+/* The same for many, reading each folder once at most. -1 with e where any of them may still be there: scans do not
+ * show these any more, and try again to unlink them. */
 int maildir_unlink_list(struct maildir *m, const char *user, const struct strlist *bases, struct err *e);
 
 /* Tombstones: deletions that QUIT has confirmed. Table tombstone(mailbox, name). */

@@ -5,6 +5,19 @@
 #include "store/maildir.h"
 
 #include <dirent.h>
+#include <pthread.h>
+
+/* A deletion that was promised and that the disk refused: it is tried again, and its message is not shown. */
+struct maildir_hidden {
+	struct maildir_hidden *next;
+	char *user, *base;
+};
+
+struct maildir {
+	int fd;
+	pthread_mutex_t lock; /* of what follows */
+	struct maildir_hidden *hidden;
+};
 
 /* A stream over mailboxes/NAME/SUB, to be closed with closedir; NULL with e. */
 DIR *maildir_stream(struct maildir *m, const char *user, const char *sub, struct err *e);
@@ -13,5 +26,16 @@ struct slice maildir_base(const char *name);
 /* Next entry that may be a message (no dot file, nothing known to be other than a regular file). NULL at the end
  * with errno 0, or with errno set. */
 struct dirent *maildir_next(DIR *d);
+
+/* maildir_hidden.c. Any thread. */
+void maildir_hide(struct maildir *m, const char *user, const struct strlist *bases);
+/* Tries those of one user again, and hands over copies of what still has to be hidden, sorted; free by strlist_free. */
+void maildir_hidden_of(struct maildir *m, const char *user, struct strlist *out);
+void maildir_hidden_free(struct maildir *m);
+/* Whether the base of name is in a sorted list. */
+bool maildir_among(const struct strlist *sorted, const char *name);
+void maildir_sort(struct strlist *bases);
+/* As maildir_unlink_list, but a failure has no consequence. */
+int maildir_unlink_try(struct maildir *m, const char *user, const struct strlist *bases, struct err *e);
 
 #endif

@@ -20,6 +20,7 @@ struct scan {
 	char *arena;
 	size_t used, size;
 	bool foreign;
+	struct strlist hidden; /* deleted as far as anybody is told */
 };
 
 /* ---- what a name says ---- */
@@ -192,6 +193,8 @@ static void take(struct scan *s, int dir, const struct dirent *d, bool in_cur)
 {
 	struct maildir_entry en = {.in_cur = in_cur};
 
+	if (maildir_among(&s->hidden, d->d_name))
+		return;
 	if (is_ours(d->d_name, &en.size)) {
 		if (!regular(dir, d))
 			return;
@@ -304,23 +307,32 @@ static void finish(struct scan *s, struct maildir_list *out)
 		out->total += out->v[i].size;
 }
 
+/* A rename inside cur/ while it is read may hide the name; new/ only loses names, to cur/, which comes later. */
+static int scan_both(struct maildir *m, const char *user, struct scan *s, struct err *e)
+{
+	bool changed = true;
+
+	for (int tries = 0; changed && tries < SCAN_TRIES; tries++) {
+		s->n = s->used = 0;
+		if (scan_sub(m, user, "new", s, &changed, e) != 0 || scan_sub(m, user, "cur", s, &changed, e) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 int maildir_scan(struct maildir *m, const char *user, struct maildir_list *out, struct err *e)
 {
 	struct scan s = {0};
-	bool changed = false;
+	int rc;
 
 	*out = (struct maildir_list){0};
-	/* A rename inside cur/ while it is read may hide the name; new/ only loses names, to cur/, which comes later.
-	 */
-	for (int tries = 0; tries < SCAN_TRIES; tries++) {
-		s.n = s.used = 0;
-		if (scan_sub(m, user, "new", &s, &changed, e) != 0 || scan_sub(m, user, "cur", &s, &changed, e) != 0) {
-			free(s.v);
-			free(s.arena);
-			return -1;
-		}
-		if (!changed)
-			break;
+	maildir_hidden_of(m, user, &s.hidden);
+	rc = scan_both(m, user, &s, e);
+	strlist_free(&s.hidden);
+	if (rc != 0) {
+		free(s.v);
+		free(s.arena);
+		return -1;
 	}
 	finish(&s, out);
 	return 0;

@@ -245,6 +245,34 @@ static void test_unlink_list(void **state)
 	strlist_free(&names);
 }
 
+/* A deletion that was promised stays one, though the disk refuses it for now. */
+static void test_refused_unlink_hides(void **state)
+{
+	struct box *b = *state;
+	struct strlist names = {NULL, 0};
+	struct maildir_list l;
+	char cmd[256];
+
+	put(b, "anna/cur/" OURS "5:2,S", "12345");
+	put(b, "anna/cur/" OURS "6:2,S", "123456");
+	snprintf(cmd, sizeof cmd, "chattr +i '%s' 2>/dev/null", path_of(b, "anna/cur"));
+	if (system(cmd) != 0)
+		skip(); /* not root, or a file system without that flag */
+	strlist_add(&names, OURS "5");
+	assert_int_equal(maildir_unlink_list(b->m, "anna", &names, NULL), -1);
+	assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
+	assert_int_equal(l.n, 1);
+	assert_int_equal(l.v[0].size, 6);
+	maildir_list_free(&l);
+	snprintf(cmd, sizeof cmd, "chattr -i '%s'", path_of(b, "anna/cur"));
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
+	assert_int_equal(l.n, 1);
+	maildir_list_free(&l);
+	assert_int_equal(maildir_has(b->m, "anna", OURS "5", NULL), 0);
+	strlist_free(&names);
+}
+
 static void test_errors(void **state)
 {
 	struct box *b = *state;
@@ -268,6 +296,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_twins, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_open_follows_renames, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_unlink_list, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_refused_unlink_hides, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 	};
 
