@@ -251,7 +251,7 @@ static void test_refused_unlink_hides(void **state)
 	struct box *b = *state;
 	struct strlist names = {NULL, 0};
 	struct maildir_list l;
-	char cmd[256];
+	char cmd[600];
 
 	put(b, "anna/cur/" OURS "5:2,S", "12345");
 	put(b, "anna/cur/" OURS "6:2,S", "123456");
