@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "config/config.h"
+#include "sort/sorter.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -89,9 +90,10 @@ static char *home_for(const struct ctl_options *o, const char *file)
 
 static int check(const struct ctl_options *o, const char *file)
 {
+	static const struct config_hooks hooks = {.pattern_error = sorter_pattern_error};
 	struct config_findings found;
 	char *home = home_for(o, file);
-	struct config *c = config_load_with(file, home, NULL, &found);
+	struct config *c = config_load_with(file, home, &hooks, &found);
 	int rc = c != NULL ? 0 : 1;
 
 	if (o->json)

@@ -1,5 +1,6 @@
 #include "check.h"
 #include "ctl.h"
+#include "explain.h"
 
 #include <stddef.h>
 
@@ -21,6 +22,12 @@ static const char queue_help[] = "The messages that wait for the relay.\n\n"
                                  "  hold WHICH        keeps messages until they are released\n"
                                  "  release WHICH     ends a hold\n\n"
                                  "WHICH is a message's ID, an address (of the sender or of a recipient), or all.\n";
+
+static const char explain_help[] =
+    "Shows which rules match a message, on which text of its header, and whose mailboxes it would reach. Changes\n"
+    "nothing, and needs no daemon. FILE may be one from a mailbox, or - for the standard input.\n\n"
+    "  --account NAME    as if it had been collected by this account; a message that the gateway itself collected\n"
+    "                    says so in its header\n";
 
 static const char users_help[] = "Lists the users with the number and size of the messages in their mailboxes.\n";
 
@@ -51,6 +58,7 @@ const struct ctl_command ctl_commands[] = {
     {"sync", "[ACCOUNT...] [--wait]", "send and collect now", sync_help, false, ctl_sync},
     {"queue", "[list | show ID | drop|retry|hold|release ID|ADDRESS|all]", "the messages that wait for the relay",
      queue_help, true, ctl_queue},
+    {"explain", "FILE.eml [--account NAME]", "how the sorter would place a message", explain_help, true, ctl_explain},
     {"users", "", "users and their mailboxes", users_help, true, ctl_users},
     {"passwd", "USER", "set a user's password", passwd_help, false, ctl_passwd},
     {"account", "resume NAME --known|--all", "collect a held account again", account_help, false, ctl_account},
