@@ -36,8 +36,8 @@ void findings_add(struct config_findings *f, bool fault, struct place at, const 
 		f->v = xreallocarray(f->v, f->n != 0 ? f->n * 2 : 1, sizeof *f->v);
 	f->v[f->n++] = (struct config_finding){.fault = fault,
 	                                       .line = at.line,
-	                                       .section = harmless(at.section, 80),
-	                                       .key = harmless(at.key, 80),
+	                                       .section = harmless(at.section, 160),
+	                                       .key = harmless(at.key, 160),
 	                                       .text = harmless(text, 800)};
 }
 

@@ -60,9 +60,10 @@ struct config *config_load_text(struct slice text, const char *file, const char 
 	if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)
 		text = slice_sub(text, 3, text.n);
 	scan_run(text, &l.scan, found);
-	bool sound = found->faults == 0;
 	load_match(&l);
-	if (sound)
+	/* Else there will be no snapshot, and the scan's own values do for the checks; of a key that stands there twice
+	 * iniparser would know the last. */
+	if (found->faults == 0)
 		load_iniparser(&l);
 	load_names(&l);
 	load_fill(&l);

@@ -99,7 +99,13 @@ static void add_section(struct buf *out, enum section_kind kind)
 	else
 		buf_printf(out, "[%s]\n", s->name);
 	for (size_t i = 0; i < n; i++)
-		add_key(out, &rows[i]);
+		if ((rows[i].flags & ROW_NAMED) == 0)
+			add_key(out, &rows[i]);
+	if (s->label == LABEL_MAY)
+		buf_printf(out, ";[%s second]\n", s->name);
+	for (size_t i = 0; i < n; i++)
+		if ((rows[i].flags & ROW_NAMED) != 0)
+			add_key(out, &rows[i]);
 }
 
 void config_sample_write(struct buf *out)

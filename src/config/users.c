@@ -171,7 +171,7 @@ static void appoint(struct loader *l)
 	postmaster->is_postmaster = true;
 	c->postmaster = postmaster;
 	if (daemon == postmaster)
-		findings_fault(l->found, section_place(s, "daemon"),
+		findings_fault(l->found, section_place(s, section_entry(s, "daemon") != NULL ? "daemon" : "postmaster"),
 		               "the daemon user cannot be postmaster too, for it owns no mailbox; choose another name");
 	else
 		daemon->is_daemon = true;
