@@ -16,6 +16,8 @@ struct slice slice_make(const char *p, size_t n)
 
 struct slice slice_sub(struct slice s, size_t from, size_t n)
 {
+	if (s.n == 0)
+		return s; /* p may be NULL, and NULL + 0 is no C */
 	if (from >= s.n)
 		return (struct slice){s.p + s.n, 0};
 	if (n > s.n - from)

@@ -381,6 +381,7 @@ static void log_in_works(void **state)
 	    {"AUTH LOGIN\r\nYW5uYQ==\r\n*\r\nNOOP\r\n", "334 334 501 250"},
 	    {"AUTH LOGIN\r\nYW5uYQ\r\nNOOP\r\n", "334 501 250"},
 	    {"AUTH PLAIN =\r\n", "501"},
+	    {"AUTH PLAIN\r\n\r\n", "334 501"},
 	    {"AUTH PLAIN AGFubmEAc2VjcmV0AA==\r\n", "501"},
 	    {"AUTH PLAIN !!!!\r\n", "501"},
 	    {"AUTH CRAM-MD5\r\n", "504"},
