@@ -3,10 +3,14 @@
 #include "app/app_internal.h"
 #include "app/process.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "route/report.h"
+#include "store/installation.h"
 #include "store/ledger.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,13 +59,73 @@ static const struct config *current_config(void *arg)
 
 /* ---- start ---- */
 
-static int open_store(struct app *a, struct err *e)
+static int check_folders(const struct config *c, bool *lost, struct err *e)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	int m = open(c->mailboxes, flags), q = open(c->outqueue, flags), s = open(c->state, flags);
+	enum installation what = INSTALLATION_NEW;
+	int rc = m >= 0 && q >= 0 && s >= 0 ? installation_check(m, q, s, &what, e) : err_errno(e, "[server] folders");
+
+	*lost = what == INSTALLATION_STATE_LOST;
+	for (int i = 0; i < 3; i++) {
+		int fd = (int[]){m, q, s}[i];
+		if (fd >= 0)
+			close(fd);
+	}
+	return rc;
+}
+
+/* A damaged database costs no settled mail: it is put aside, and the folders tell what they can. */
+static int open_database(struct app *a, bool *lost, struct err *e)
 {
 	char *path = xasprintf("%s/ofmsrv.db", a->config->state);
 
 	a->db = database_open(path, schemas, e);
+	if (a->db == NULL && database_is_damage(e)) {
+		char *aside = xasprintf("%s.damaged-%lld", path, (long long)clock_wall_s());
+		log_error("database.damaged", kv_s("error", e->text), kv_s("moved_to", aside));
+		if (database_set_aside(path, aside, e) == 0)
+			a->db = database_open(path, schemas, e);
+		*lost = true;
+		free(aside);
+	}
 	free(path);
-	if (a->db == NULL || (a->maildir = maildir_open(a->config->mailboxes, e)) == NULL)
+	return a->db != NULL ? 0 : -1;
+}
+
+static int recover(struct app *a, bool lost, struct err *e)
+{
+	if (delivery_recover(a->delivery, e) != 0)
+		return -1;
+	return delivery_rebuild(a->delivery, a->config, lost, &a->rebuilt, e);
+}
+
+/* Once mail flows again, postmaster hears of it. */
+static void report_rebuild(struct app *a)
+{
+	const struct rebuilt *r = &a->rebuilt;
+
+	if (r->queued == 0 && r->unreadable == 0 && !r->database_lost)
+		return;
+	char *body =
+	    xasprintf("The gateway's database was lost, damaged, or older than its folders. Mail in the mailboxes is "
+	              "untouched.\n\n"
+	              "%zu waiting outgoing messages were found by their files and are now held: see "
+	              "`ofmctl queue`, then `ofmctl queue release all` or `ofmctl queue drop ID`. Some of their "
+	              "recipients may have had them already.\n"
+	              "%zu outgoing files had no readable envelope and were left alone.\n"
+	              "%zu collected messages were recognised and will not be collected again.\n",
+	              r->queued, r->unreadable, r->known);
+	report_postmaster(a->delivery, a->config, NULL, "The gateway has rebuilt its database", body);
+	free(body);
+}
+
+static int open_store(struct app *a, struct err *e)
+{
+	bool lost = false;
+
+	if (check_folders(a->config, &lost, e) != 0 || open_database(a, &lost, e) != 0 ||
+	    (a->maildir = maildir_open(a->config->mailboxes, e)) == NULL)
 		return -1;
 	if (app_create_mailboxes(a, a->config, e) != 0)
 		return -1;
@@ -70,7 +134,7 @@ static int open_store(struct app *a, struct err *e)
 		return -1;
 	delivery_on_queued(a->delivery, on_queued, a);
 	delivery_on_trouble(a->delivery, on_trouble, a);
-	return delivery_recover(a->delivery, e);
+	return recover(a, lost, e);
 }
 
 static int open_outside(struct app *a, struct err *e)
@@ -173,6 +237,7 @@ static int start(struct app *a, struct err *e)
 	smtp_service_commit(a->smtp);
 	pop3_service_commit(a->pop3);
 	sync_start(a->sync);
+	report_rebuild(a);
 	return 0;
 }
 

@@ -5,8 +5,10 @@
 #include "disk/batch.h"
 #include "disk/conn.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,7 @@ enum {
 	BATCH_JOBS = 200,
 	BATCH_BYTES = 1024 * 1024,
 	LANES = 128,
+	CHECK_PAGES = 16 * 1024,
 	PAGE = 4096,
 	WAL_PASSIVE = 4 * 1024 * 1024 / PAGE, /* pages from which the second connection checkpoints */
 	WAL_RESTART = 32 * 1024 * 1024 / PAGE /* pages from which the writer waits for it */
@@ -56,6 +59,35 @@ static int make_schema(struct db_conn *c, const char *const *schemas, struct err
 	return 0;
 }
 
+static int64_t page_count(struct db_conn *c, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, "PRAGMA page_count", e);
+
+	if (st == NULL)
+		return 0;
+	int64_t n = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+	sqlite3_reset(st);
+	return n;
+}
+
+/* Damage is better found now than at the first message, as long as looking costs no more than a moment. */
+static int look_over(struct db_conn *c, struct err *e)
+{
+	if (page_count(c, e) > CHECK_PAGES)
+		return 0;
+	sqlite3_stmt *st = db_stmt(c, "PRAGMA quick_check(1)", e);
+	if (st == NULL)
+		return -1;
+	int step = sqlite3_step(st), rc = 0;
+	const char *text = step == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+	if (step != SQLITE_ROW && step != SQLITE_DONE)
+		rc = conn_error(c, "quick_check", e);
+	else if (text != NULL && strcmp(text, "ok") != 0)
+		rc = err_set(e, SQLITE_CORRUPT, "database: %s", text);
+	sqlite3_reset(st);
+	return rc;
+}
+
 struct database *database_open(const char *path, const char *const *schemas, struct err *e)
 {
 	struct database *d = xcalloc(1, sizeof *d);
@@ -70,9 +102,32 @@ struct database *database_open(const char *path, const char *const *schemas, str
 		d->lanes[i].last = &d->lanes[i].first;
 	d->last_read = &d->first_read;
 	d->writer = conn_open(path, false, e);
-	if (d->writer == NULL || make_schema(d->writer, schemas, e) != 0)
+	if (d->writer == NULL || make_schema(d->writer, schemas, e) != 0 || look_over(d->writer, e) != 0)
 		database_free(&d);
 	return d;
+}
+
+bool database_is_damage(const struct err *e)
+{
+	int code = e->code & 0xff;
+
+	return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+}
+
+int database_set_aside(const char *path, const char *aside, struct err *e)
+{
+	static const char *const suffixes[] = {"-wal", "-shm", ""};
+	int rc = 0;
+
+	/* The database itself last: until it has gone, this can be done again. */
+	for (size_t i = 0; rc == 0 && i < 3; i++) {
+		char *from = xasprintf("%s%s", path, suffixes[i]), *to = xasprintf("%s%s", aside, suffixes[i]);
+		if (rename(from, to) != 0 && errno != ENOENT)
+			rc = err_errno(e, "%s", from);
+		free(from);
+		free(to);
+	}
+	return rc;
 }
 
 struct db_conn *database_conn(struct database *d)

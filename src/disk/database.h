@@ -47,6 +47,10 @@ enum {
 /* Opens or creates PATH and brings its schema up to date: `schemas` is a NULL-terminated list of SQL texts (CREATE
  * TABLE IF NOT EXISTS …), one per room that has tables. Takes no thread yet. */
 struct database *database_open(const char *path, const char *const *schemas, struct err *e);
+/* Whether database_open failed because the file is damaged (or none of ours), not for want of space or rights. */
+bool database_is_damage(const struct err *e);
+/* Moves a database that is not open, with its log, to the path `aside`, for somebody to look at. */
+int database_set_aside(const char *path, const char *aside, struct err *e);
 /* Before database_start and after database_stop: the connection itself, for recovery. */
 struct db_conn *database_conn(struct database *d);
 void database_start(struct database *d, struct loop *l);

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "disk/ballast.h"
 #include "route/delivery_internal.h"
 
 #include <errno.h>
@@ -128,8 +129,19 @@ static bool fd_has_room(int fd, uint64_t bytes, uint64_t inodes)
 	return (uint64_t)v.f_bavail * v.f_frsize >= bytes;
 }
 
-bool delivery_has_room(const struct delivery *d, uint64_t bytes)
+void delivery_drop_ballast(struct delivery *d)
 {
+	if (!d->ballast)
+		return;
+	log_warning("delivery.ballast", kv_s("disk", "full"));
+	d->ballast = false;
+	ballast_release(d->state_fd);
+}
+
+bool delivery_has_room(struct delivery *d, uint64_t bytes)
+{
+	if (!d->ballast && !(d->ballast = ballast_fill(d->state_fd)))
+		return false;
 	/* In the log, in a file, and what is accepted but in no file yet. */
 	uint64_t need = d->unplaced_bytes + 2 * bytes + SLACK_BYTES;
 	uint64_t inodes = d->unplaced_count + SLACK_INODES;
@@ -204,6 +216,8 @@ static void after_unlink(void *arg)
 	settler_kick(d, false);
 }
 
+static void submit_tombstones(struct deletion *del);
+
 static void after_tombstones(void *arg, enum db_outcome outcome, const struct err *e)
 {
 	struct deletion *del = arg;
@@ -214,8 +228,22 @@ static void after_tombstones(void *arg, enum db_outcome outcome, const struct er
 		return;
 	}
 	log_error("delivery.delete", kv_s("user", del->user), kv_s("error", e != NULL ? e->text : ""));
+	/* Deleting is what makes room: once more with the ballast's space. */
+	if (del->d->ballast && outcome == DB_FAILED) {
+		delivery_drop_ballast(del->d);
+		submit_tombstones(del);
+		return;
+	}
 	del->d->accepting--;
 	deletion_end(del);
+}
+
+static void submit_tombstones(struct deletion *del)
+{
+	struct db_job job = {add_tombstones, remove_tombstones, after_tombstones, del,
+	                     DB_LANE_POP3,   del->names.n * 100};
+
+	database_submit(del->d->db, &job);
 }
 
 void delivery_delete(struct delivery *d, const char *user, const struct strlist *names,
@@ -226,8 +254,7 @@ void delivery_delete(struct delivery *d, const char *user, const struct strlist 
 	*del = (struct deletion){.d = d, .user = xstrdup(user), .done = done, .arg = arg};
 	strlist_copy(&del->names, names);
 	d->accepting++;
-	struct db_job job = {add_tombstones, remove_tombstones, after_tombstones, del, DB_LANE_POP3, names->n * 100};
-	database_submit(d->db, &job);
+	submit_tombstones(del);
 }
 
 /* ---- life ---- */

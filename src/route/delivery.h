@@ -73,8 +73,9 @@ void delivery_on_trouble(struct delivery *d, void (*fn)(void *arg, const char *u
 void delivery_delete(struct delivery *d, const char *user, const struct strlist *names,
                      void (*done)(void *arg, bool ok), void *arg);
 struct database *delivery_database(const struct delivery *d);
-/* Asks before bytes are read: whether disk and memory have room at all (free bytes and inodes). */
-bool delivery_has_room(const struct delivery *d, uint64_t bytes);
+/* Asks before bytes are read: whether the disk has room at all (free bytes and inodes for all that is accepted and not
+ * yet placed, and the ballast). */
+bool delivery_has_room(struct delivery *d, uint64_t bytes);
 
 struct delivery *delivery_new(struct loop *l, struct workers *w, struct database *db, struct maildir *m,
                               const struct config *c, struct err *e);

@@ -89,6 +89,7 @@ struct delivery {
 	size_t nsync_fds;
 	uint64_t unplaced_bytes;
 	size_t unplaced_count;
+	bool ballast;     /* state/ballast stands */
 	size_t accepting; /* acceptances between commit and done */
 	uint64_t seq;
 	LIST_HEAD(, box) boxes[BOX_BUCKETS];
@@ -137,6 +138,8 @@ void settler_kick(struct delivery *d, bool now);
 void settler_init(struct delivery *d);
 int settler_drop_row(struct db_conn *c, int64_t row, struct err *e);
 void settler_forget_tombs(struct tomb_list *list);
+/* The disk is full: gives deletions and settling the ballast's space. */
+void delivery_drop_ballast(struct delivery *d);
 /* Runs acceptances that waited for memory. */
 void acceptance_resume(struct delivery *d);
 

@@ -173,6 +173,7 @@ static void on_settled(void *arg, enum db_outcome outcome, const struct err *e)
 	if (outcome != DB_COMMITTED) {
 		log_error("delivery.settle", kv_s("error", e != NULL ? e->text : ""));
 		r->commit_failed = true;
+		delivery_drop_ballast(r->d);
 	}
 	free(j->mark);
 	free(j->drop);
