@@ -1,7 +1,6 @@
-/* Until collecting and sending are built: weak stand-ins, so that the LAN side runs. Goes with the rooms it stands for.
+/* Until collecting is built: weak stand-ins, so that the LAN side runs. Goes with the rooms it stands for.
  */
 #include "fetch/fetcher.h"
-#include "send/sender.h"
 #include "sort/sorter.h"
 #define W __attribute__((weak))
 W char *sorter_pattern_error(const char *p)
@@ -55,72 +54,4 @@ W void fetcher_stop(struct fetcher *f, int64_t ms, void (*d)(void *), void *arg)
 W void fetcher_free(struct fetcher **f)
 {
 	*f = NULL;
-}
-W struct sender *sender_new(const struct sender_deps *d)
-{
-	(void)d;
-	return NULL;
-}
-W int sender_load(struct sender *s, struct err *e)
-{
-	(void)s;
-	(void)e;
-	return 0;
-}
-W void sender_configure(struct sender *s, const struct config *c)
-{
-	(void)s;
-	(void)c;
-}
-W void sender_queued(struct sender *s, const char *id)
-{
-	(void)s;
-	(void)id;
-}
-W void sender_run(struct sender *s, bool all, void (*p)(void *, const struct send_progress *), void (*d)(void *, bool),
-                  void *arg)
-{
-	(void)s;
-	(void)all;
-	(void)p;
-	d(arg, false);
-}
-W int64_t sender_next_due(const struct sender *s)
-{
-	(void)s;
-	return INT64_MAX;
-}
-W void sender_list(const struct sender *s, void (*fn)(void *, const struct sender_entry *), void *arg)
-{
-	(void)s;
-	(void)fn;
-	(void)arg;
-}
-W size_t sender_length(const struct sender *s)
-{
-	(void)s;
-	return 0;
-}
-W int64_t sender_oldest(const struct sender *s)
-{
-	(void)s;
-	return 0;
-}
-W void sender_act(struct sender *s, enum sender_action a, const char *w, void (*d)(void *, unsigned, const char *),
-                  void *arg)
-{
-	(void)s;
-	(void)a;
-	(void)w;
-	d(arg, 0, NULL);
-}
-W void sender_stop(struct sender *s, int64_t ms, void (*d)(void *), void *arg)
-{
-	(void)s;
-	(void)ms;
-	d(arg);
-}
-W void sender_free(struct sender **s)
-{
-	*s = NULL;
 }
