@@ -157,7 +157,7 @@ static void log_outcome(const struct message *m, size_t i, const struct smtp_res
 
 	if (r->fate == SMTP_UNTRIED || r->fate == SMTP_SPLIT)
 		level = LOG_DEBUG;
-	LOG_KV(level, events[r->fate], kv_s("id", m->q->id), kv_s("from", m->q->entry.sender),
+	LOG_KV(level, events[r->fate], kv_s("sid", m->sid), kv_s("id", m->q->id), kv_s("from", m->q->entry.sender),
 	       kv_s("to", m->q->recipients[i].address), kv_s("relay", m->relay), kv_s("reply", r->reply));
 }
 

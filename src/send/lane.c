@@ -207,6 +207,16 @@ void lane_kick_all(struct sender *s, bool forced)
 	}
 }
 
+void lane_rest_all(struct sender *s)
+{
+	struct lane *l;
+	struct relay_conn *c;
+
+	TAILQ_FOREACH(l, &s->lanes, entry)
+	for (c = TAILQ_FIRST(&l->conns); c != NULL; c = relay_conn_next(c))
+		relay_conn_rest(c);
+}
+
 /* ---- success and failure ---- */
 
 static char *once_key(const struct lane *l)

@@ -205,6 +205,7 @@ static void begin(struct relay_conn *c)
 	t->size = source_size(c->next.src);
 	free(m->relay);
 	m->relay = xstrdup(c->host);
+	memcpy(m->sid, c->sid, sizeof m->sid);
 	log_debug("send.begin", kv_s("sid", c->sid), kv_s("id", m->q->id), kv_u("recipients", t->n));
 	c->now = (struct pick){m, c->next.src, t};
 	c->next = (struct pick){0};
@@ -426,6 +427,12 @@ static void on_failed(void *arg, enum outside_failure f, const char *text, const
 }
 
 static const struct outside_callbacks line_events = {on_ready, on_readable, on_drained, on_failed};
+
+void relay_conn_rest(struct relay_conn *c)
+{
+	if (c->state == CONN_LIVE && c->idle && is_idle(c))
+		quit(c);
+}
 
 void relay_conn_retire(struct relay_conn *c)
 {

@@ -96,7 +96,10 @@ static void look(void *arg)
 		finish_if_done(r);
 		return;
 	}
+	struct sender *s = r->s;
 	free_run(r);
+	if (TAILQ_EMPTY(&s->runs))
+		lane_rest_all(s);
 	if (done != NULL)
 		done(done_arg, failed);
 }

@@ -60,6 +60,7 @@ struct message {
 	bool warning;           /* this attempt's end sends the delay warning */
 	struct lane *lane;      /* of the newest attempt; lanes live as long as the sender */
 	char *relay;            /* host of the newest try, NULL = none */
+	char sid[12];           /* of that try's connection */
 	size_t *tx;             /* recipients of the transaction under way */
 	struct run **runs;      /* who waits for this attempt */
 	size_t nruns;
@@ -181,6 +182,7 @@ struct lane {
 };
 
 void lane_add(struct sender *s, struct message *m, bool front);
+void lane_rest_all(struct sender *s); /* nobody waits for anything: idle connections end */
 struct message *lane_take(struct lane *l);
 void lane_drop(struct message *m); /* out of the work list, if it is there */
 void lane_kick(struct lane *l);
@@ -206,6 +208,7 @@ void relay_conn_open(struct lane *l, const struct config_relay *r, const char *s
 void relay_conn_pump(struct relay_conn *c);
 void relay_conn_retire(struct relay_conn *c);  /* takes no new work; QUIT when idle */
 void relay_conn_abandon(struct relay_conn *c); /* at once, at the stop */
+void relay_conn_rest(struct relay_conn *c);    /* QUIT, if it has nothing to do */
 struct relay_conn *relay_conn_next(struct relay_conn *c);
 bool relay_conn_available(const struct relay_conn *c); /* it is being opened, or takes a message now */
 

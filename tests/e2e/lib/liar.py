@@ -1,0 +1,168 @@
+"""A relay that lies: a small SMTP server in threads, whose replies a test decides.
+
+Liar(reply=…) where reply(verb, arg, connection) gives the reply's text ("550 5.1.1 no"), bytes (sent as they are),
+None (the usual reply) or Liar.DROP (the connection is closed). verb "." is the end of a message, "" the greeting."""
+import re
+import socket
+import threading
+
+
+class Accepted:
+    def __init__(self, sender, recipients, data):
+        self.sender, self.recipients, self.data = sender, recipients, data
+
+
+class Liar:
+    DROP = object()
+
+    def __init__(self, reply=None, offers=("PIPELINING", "8BITMIME", "SIZE 10000000")):
+        self.reply = reply or (lambda verb, arg, connection: None)
+        self.offers = list(offers)
+        self.accepted = []
+        self.commands = []   # (connection number, command line)
+        self.bursts = []     # each chunk of bytes as it was received, decoded
+        self.connections = 0
+        self.at_once = self.most_at_once = 0
+        self.lock = threading.Lock()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.open = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def verbs(self, verb):
+        return [c for _, c in self.commands if c.upper().startswith(verb)]
+
+    def to(self, recipient):
+        return [a for a in self.accepted if recipient in a.recipients]
+
+    def close(self):
+        # A close alone would leave the accepting thread inside accept().
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for s in list(self.open):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def _accept(self):
+        while True:
+            try:
+                s, _ = self.listener.accept()
+            except OSError:
+                return
+            with self.lock:
+                self.connections += 1
+                self.at_once += 1
+                self.most_at_once = max(self.most_at_once, self.at_once)
+                number = self.connections
+            self.open.add(s)
+            threading.Thread(target=self._serve, args=(s, number), daemon=True).start()
+
+    def _serve(self, s, number):
+        try:
+            _Session(self, s, number).run()
+        except (OSError, EOFError):
+            pass
+        finally:
+            with self.lock:
+                self.at_once -= 1
+            self.open.discard(s)
+            s.close()
+
+
+class _Session:
+    def __init__(self, liar, s, number):
+        self.liar, self.s, self.number = liar, s, number
+        self.buffer = b""
+        self.sender, self.recipients = None, []
+
+    def _more(self):
+        got = self.s.recv(65536)
+        if not got:
+            raise EOFError
+        self.liar.bursts.append(got.decode("latin1"))
+        self.buffer += got
+
+    def _line(self):
+        while b"\r\n" not in self.buffer:
+            self._more()
+        line, self.buffer = self.buffer.split(b"\r\n", 1)
+        return line.decode("latin1")
+
+    def _take(self, n):
+        while len(self.buffer) < n:
+            self._more()
+        data, self.buffer = self.buffer[:n], self.buffer[n:]
+        return data
+
+    def _data(self):
+        data = b""
+        while True:
+            line = self._line().encode("latin1")
+            if line == b".":
+                return data
+            data += (line[1:] if line.startswith(b".") else line) + b"\r\n"
+
+    def _say(self, verb, arg, usual):
+        """Sends the reply and returns its class."""
+        said = self.liar.reply(verb, arg, self.number)
+        if said is Liar.DROP:
+            raise EOFError
+        if said is None:
+            said = usual
+        self.s.sendall(said if isinstance(said, bytes) else said.encode() + b"\r\n")
+        return (said if isinstance(said, str) else said.decode("latin1"))[:1]
+
+    def _reset(self):
+        self.sender, self.recipients = None, []
+
+    def _end(self, data):
+        if self._say(".", "", "250 2.0.0 taken" if self.recipients else "554 5.5.1 no valid recipients") == "2" \
+                and self.recipients:
+            self.liar.accepted.append(Accepted(self.sender, list(self.recipients), data))
+        self._reset()
+
+    def run(self):
+        self._say("", "", "220 liar.test ESMTP")
+        while True:
+            line = self._line()
+            self.liar.commands.append((self.number, line))
+            verb, _, arg = line.partition(" ")
+            getattr(self, "do_" + verb.lower(), self.do_unknown)(verb.upper(), arg)
+
+    def do_unknown(self, verb, arg):
+        self._say(verb, arg, "500 5.5.2 what")
+
+    def do_ehlo(self, verb, arg):
+        lines = ["liar.test"] + self.liar.offers
+        self._say(verb, arg, "\r\n".join("250" + ("-" if n + 1 < len(lines) else " ") + x for n, x in enumerate(lines)))
+
+    def do_helo(self, verb, arg):
+        self._say(verb, arg, "250 liar.test")
+
+    def do_mail(self, verb, arg):
+        if self.sender is not None:
+            self._say(verb, arg, "503 5.5.1 nested MAIL")
+        elif self._say(verb, arg, "250 2.1.0 ok") == "2":
+            self.sender = re.match(r"FROM:<(.*?)>", arg, re.I).group(1)
+
+    def do_rcpt(self, verb, arg):
+        usual = "250 2.1.5 ok" if self.sender is not None else "503 5.5.1 MAIL first"
+        if self._say(verb, arg, usual) == "2":
+            self.recipients.append(re.match(r"TO:<(.*)>", arg, re.I).group(1))
+
+    def do_data(self, verb, arg):
+        if self._say(verb, arg, "354 go" if self.recipients else "503 5.5.1 RCPT first") == "3":
+            self._end(self._data())
+
+    def do_bdat(self, verb, arg):
+        self._end(self._take(int(arg.split()[0])))
+
+    def do_rset(self, verb, arg):
+        self._say(verb, arg, "250 2.0.0 reset")
+        self._reset()
+
+    def do_quit(self, verb, arg):
+        self._say(verb, arg, "221 2.0.0 bye")
+        raise EOFError
