@@ -1,0 +1,194 @@
+"""The outqueue and time: warnings, expiry, clocks that jump, restarts between a commit and its files, reloads."""
+import base64
+import sqlite3
+import time
+
+import pytest
+
+from lib import gateway as gw
+from lib import scratch
+from lib.liar import Liar
+
+DAY = 86400
+
+
+@pytest.fixture
+def liar():
+    made = []
+
+    def make(*args, **kw):
+        made.append(Liar(*args, **kw))
+        return made[-1]
+    yield make
+    for one in made:
+        one.close()
+
+
+def to(port, **keys):
+    return {"relay": {"host": "127.0.0.1", "port": port, "security": "none", "auth": "off", "retry": "1h", **keys}}
+
+
+def mail(g, *recipients, sender="anna@office.lan", **kw):
+    g.send(sender, list(recipients), gw.message(sender=sender, to=recipients[0], **kw))
+
+
+def while_stopped(g, sql, *args):
+    """Runs SQL on the gateway's database between a stop and a start."""
+    g.stop()
+    db = sqlite3.connect(g.home / "state/ofmsrv.db")
+    with db:
+        db.execute(sql, args)
+    db.close()
+    g.start()
+
+
+def greylisting(verb, arg, connection):
+    return "451 4.7.1 greylisted" if verb == "RCPT" else None
+
+
+def test_one_delay_warning_after_four_hours_and_a_failed_try(gateway, liar):
+    r = liar(greylisting)
+    g = gateway(to(r.port))
+    mail(g, "x@far.example", "y@far.example", subject="slow")
+    g.wait_queue(1)
+    g.ctl("sync", "--wait")
+    assert g.box("anna") == []
+    while_stopped(g, "UPDATE queue SET waited = 4 * 3600")
+    assert g.box("anna") == []
+    g.ctl("sync", "--wait")
+    [warning] = g.wait_box("anna")
+    assert warning.count(b"Action: delayed") == 2 and b"Will-Retry-Until: " in warning
+    assert b"Delayed, still trying: slow" in warning and b"greylisted" in warning
+    g.ctl("sync", "--wait")
+    g.restart()
+    g.ctl("sync", "--wait")
+    assert len(g.box("anna")) == 1
+    g.wait_queue(1)
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_a_jumping_clock_expires_nothing(gateway, liar, years):
+    r = liar(greylisting)
+    g = gateway(to(r.port, max_age="5d"))
+    for n in range(5):
+        mail(g, f"r{n}@far.example")
+    g.wait_queue(5)
+    g.ctl("sync", "--wait")
+    # As if all had been written when the clock was elsewhere.
+    while_stopped(g, "UPDATE queue SET queued_at = queued_at - ?1, counted_at = counted_at - ?1", years * 365 * DAY)
+    g.ctl("sync", "--wait")
+    g.wait_queue(5)
+    assert all(b"Action: failed" not in m for m in g.box("anna"))
+    r.reply = lambda verb, arg, connection: None
+    g.sync()
+    g.wait_queue(0)
+
+
+def test_a_clock_set_back_delays_no_retry_for_years(gateway, liar):
+    r = liar(greylisting)
+    g = gateway(to(r.port, retry="1s") | {"sync": {"on_send": "yes"}})
+    mail(g, "x@far.example")
+    scratch.wait_for(lambda: r.verbs("RCPT"), 20)
+    r.reply = lambda verb, arg, connection: None
+    while_stopped(g, "UPDATE recipient SET next_at = next_at + ?, attempts = 1", 10 * 365 * DAY)
+    scratch.wait_for(lambda: r.accepted, 20, g.log)
+
+
+def test_old_mail_expires_after_a_failed_try_and_in_russian(gateway, liar):
+    r = liar(greylisting)
+    g = gateway(to(r.port, max_age="5d") | {"server": {"language": "ru"}})
+    mail(g, "x@far.example")
+    g.wait_queue(1)
+    while_stopped(g, "UPDATE queue SET waited = 5 * 86400")
+    g.ctl("sync", "--wait")
+    [bounce] = g.wait_box("anna")
+    assert "Ваше письмо не удалось доставить".encode() in bounce
+    assert b"Status: 4.4.7" in bounce
+    g.wait_queue(0)
+
+
+def test_crash_between_the_last_state_and_the_files(gateway, liar):
+    r = liar()
+    g = gateway(to(r.port))
+    mail(g, "x@far.example")
+    g.wait_queue(1)
+    while_stopped(g, "UPDATE recipient SET state = 1")
+    assert g.json("queue", "list")["messages"] == []
+    g.sync()
+    assert r.accepted == []
+    scratch.wait_for(lambda: not list((g.home / "outqueue").glob("*.e*")), 40, "the files' end")
+
+
+def test_reload_sends_what_waits_by_the_new_relay(gateway, liar):
+    dead, r = scratch.free_port(), liar()
+    g = gateway(to(dead) | {"sync": {"on_send": "yes"}})
+    mail(g, "x@far.example")
+    scratch.wait_for(lambda: "send.relay_failed" in g.log(), 20)
+    g.reload({"relay": {"port": r.port}})
+    scratch.wait_for(lambda: r.accepted, 20, g.log)
+    g.wait_queue(0)
+
+
+def test_password_command(gateway, liar):
+    heard = []
+
+    def reply(verb, arg, connection):
+        if verb == "AUTH":
+            heard.append(arg)
+            return "235 2.7.0 in"
+        return None
+    r = liar(reply, ["PIPELINING", "AUTH PLAIN"])
+    g = gateway(to(r.port, auth="plain", user="me", password_command="printf 'tok-7781\\nsecond'"))
+    mail(g, "x@far.example")
+    g.sync()
+    assert len(r.accepted) == 1
+    assert base64.b64decode(heard[0].split()[1]) == b"\0me\0tok-7781"
+    assert "tok-7781" not in g.log()
+
+
+def test_password_command_that_fails_tells_postmaster(gateway, liar):
+    r = liar(offers=["AUTH PLAIN"])
+    g = gateway(to(r.port, auth="plain", user="me", password_command="exit 3"))
+    mail(g, "x@far.example")
+    assert g.ctl("sync", "--wait").returncode == 1
+    assert g.ctl("sync", "--wait").returncode == 1
+    assert b"password_command" in g.wait_box("postmaster")[0]
+    assert r.connections == 0
+    g.wait_queue(1)
+
+
+def test_wrong_password_and_then_the_right_one(gateway, liar):
+    right = [False]
+
+    def reply(verb, arg, connection):
+        if verb == "AUTH":
+            return "235 2.7.0 in" if right[0] else "535 5.7.8 bad credentials"
+        return None
+    r = liar(reply, ["AUTH PLAIN"])
+    g = gateway(to(r.port, auth="plain", user="me", password="secret"))
+    mail(g, "x@far.example")
+    for _ in range(3):
+        assert g.ctl("sync", "--wait").returncode == 1
+    [report] = g.wait_box("postmaster")
+    assert b"app password" in report and b"535 5.7.8" in report
+    assert g.box("anna") == []
+    right[0] = True
+    g.sync()
+    assert len(r.accepted) == 1
+    g.wait_box("postmaster", 2)
+    assert any(b"works again" in m for m in g.box("postmaster"))
+
+
+def test_many_bounces_are_capped(gateway, liar):
+    r = liar(lambda verb, arg, connection: "550 5.1.1 no" if verb == "RCPT" else None, ["PIPELINING", "CHUNKING"])
+    g = gateway(to(r.port) | {"server": {"log_level": "info"}})
+    with g.smtp() as s:
+        for n in range(1010):
+            s.mail("anna@office.lan", [f"r{n}@far.example"], gw.message(subject=str(n)))
+    g.wait_queue(1010, 60)
+    g.ctl("sync", "--wait", timeout=120)
+    g.wait_queue(0, 60)
+    assert len(g.wait_box("anna", 1000, 60)) == 1000
+    assert [s for s in g.subjects("postmaster")] == ["Too many bounces today"]
+    time.sleep(0.5)
+    assert len(g.box("anna")) == 1000
