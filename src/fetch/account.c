@@ -138,7 +138,7 @@ static void learn_success(struct account *a, const struct session_result *r)
 	a->held = false;
 	if (r->stored == 0 && r->listed > a->complete_upto)
 		a->complete_upto = r->listed;
-	if (a->told || r->told)
+	if (a->told)
 		tell_recovery(a);
 }
 
@@ -152,7 +152,6 @@ static void learn_failure(struct account *a, const struct session_result *r)
 	wrong |= a->unsure >= UNSURE_ENOUGH;
 	if (wrong)
 		a->stopped_until = clock_mono_ms() + STOP_MS;
-	a->told |= r->told;
 	if (!a->told && (wrong || a->failures >= FAILURES_TOLD))
 		tell_failure(a, r->text, wrong);
 }
@@ -161,6 +160,10 @@ void account_learn(struct account *a, const struct session_result *r)
 {
 	int64_t now = clock_mono_ms();
 
+	/* What was told before this start is read once: later the database may lag behind. */
+	if (!a->told_known)
+		a->told = r->told;
+	a->told_known = true;
 	a->last_at = clock_wall_s();
 	a->collected += r->stored;
 	free(a->last_error);

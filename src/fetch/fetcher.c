@@ -82,7 +82,7 @@ static void move_mailbox(struct account *a, const struct config_account *c)
 	a->host = xstrdup(c->login.host);
 	ascii_lower_in_place(a->host);
 	a->user = xstrdup(c->login.user);
-	a->told = a->held = false;
+	a->told = a->told_known = a->held = false;
 	a->failures = a->unsure = 0;
 	a->complete_upto = 0;
 	a->not_before = a->due = 0;

@@ -21,7 +21,7 @@ struct account { /* one [account …], across reloads */
 	int64_t due;            /* mono ms: `every` */
 	unsigned failures;      /* in a row */
 	unsigned unsure;        /* refused log-ins without a reason, in a row */
-	bool told, held;
+	bool told, told_known, held;
 	/* for status */
 	int64_t last_at;
 	char *last_error;

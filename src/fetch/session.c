@@ -256,6 +256,8 @@ static void on_line_failed(void *arg, enum outside_failure f, const char *text, 
 {
 	struct session *s = arg;
 
+	if (s->phase == PHASE_CLOSING) /* QUIT was confirmed: the server hangs up, as it should */
+		return;
 	if (s->phase == PHASE_DELETING) {
 		bool only_quit = pop3_client_outstanding(s->client) == 1 && pop3_client_queued(s->client) == 0;
 

@@ -25,6 +25,11 @@ static void go_on(struct session *s)
 		connect_now(s);
 }
 
+static int load_facts(struct db_conn *c, void *arg, struct err *e)
+{
+	return facts_load(c, &((struct session *)arg)->facts, e);
+}
+
 static void on_loaded(void *arg, int rc, const struct err *e)
 {
 	struct session *s = arg;
@@ -78,7 +83,7 @@ void session_prepare(struct session *s)
 	const struct config_login *l = &s->account->login;
 
 	session_under_way(s);
-	database_read(s->setup.deps->database, facts_load, on_loaded, &s->facts);
+	database_read(s->setup.deps->database, load_facts, on_loaded, s);
 	if (l->password_command[0] == '\0') {
 		s->password = xstrdup(l->password);
 		return;
