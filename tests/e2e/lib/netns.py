@@ -1,0 +1,45 @@
+"""Clients from any address: a network namespace of its own, whose loopback device owns them all."""
+import json
+import pathlib
+import subprocess
+import sys
+
+PROGRAM = """
+import json, subprocess, sys
+sys.path.insert(0, {here!r})
+from lib import clients, gateway, scratch
+want = json.loads({want!r})
+for a in want["addresses"]:
+    family = "-6" if ":" in a else "-4"
+    subprocess.run(["ip", family, "addr", "add", a + ("/128" if ":" in a else "/32"), "dev", "lo"]
+                   + (["nodad"] if ":" in a else []), check=True)
+g = gateway.Gateway(want["sections"])
+out = {{}}
+try:
+    for a in want["addresses"]:
+        out[a] = []
+        for port in (g.smtp_port, g.pop3_port):
+            try:
+                with clients.Line(port, host=a, source=a, timeout=10) as c:
+                    out[a].append(c.line().decode())
+            except (OSError, EOFError) as e:
+                out[a].append(repr(e))
+    out["log"] = g.log()
+finally:
+    g.close()
+print(json.dumps(out))
+"""
+
+
+def possible():
+    return subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode == 0
+
+
+def greetings(addresses, sections):
+    """What SMTP and POP3 say first to a client from each address: {address: [line, line], "log": the log}."""
+    want = json.dumps({"addresses": addresses, "sections": sections})
+    code = PROGRAM.format(here=str(pathlib.Path(__file__).resolve().parents[1]), want=want)
+    p = subprocess.run(["unshare", "-n", "sh", "-c", "ip link set lo up && exec \"$0\" -c \"$1\"", sys.executable, code],
+                       capture_output=True, text=True, timeout=120)
+    assert p.returncode == 0, p.stdout + p.stderr
+    return json.loads(p.stdout.splitlines()[-1])
