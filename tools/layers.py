@@ -19,9 +19,9 @@ RANKS = {
 OWNERS = {
     "iniparser": {"config"},
     "pcre2": {"sort"},
-    "curl/": {"net", "main"},
-    "openssl/": {"net", "base", "mail", "store", "fetch", "smtp"},
-    "event2/": {"net"},
+    "curl/": {"net", "app"},
+    "openssl/ssl.h": {"net"},
+    "event2/": {"net", "app"},
     "iconv": {"mail"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)

@@ -216,6 +216,9 @@ static void watch_signals(struct app *a)
  * anything listens. */
 static int start(struct app *a, struct err *e)
 {
+	/* Commands of the ini file run in the home, wherever the program was started. */
+	if (chdir(a->options->home) != 0)
+		return err_errno(e, "home %s", a->options->home);
 	if ((a->runner = runner_start()) == NULL)
 		return err_set(e, 0, "cannot start the helper process");
 	process_limits();

@@ -43,13 +43,29 @@ static int open_file(const char *path, size_t *size, struct err *e)
 	return fd;
 }
 
+/* What an earlier, larger limit has left: both files together must not exceed the new one. */
+static void trim(const char *path, size_t limit)
+{
+	char *old = xasprintf("%s.1", path);
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (size_t)st.st_size > limit)
+		unlink(path);
+	if (lstat(old, &st) == 0 && S_ISREG(st.st_mode) && (size_t)st.st_size > limit)
+		unlink(old);
+	free(old);
+}
+
 int log_open(const char *path, unsigned size_kib, enum log_level level, struct err *e)
 {
 	size_t size = 0;
 	int fd = -1;
 
-	if (size_kib > 0 && (fd = open_file(path, &size, e)) < 0)
-		return -1;
+	if (size_kib > 0) {
+		trim(path, (size_t)size_kib * 1024 / 2);
+		if ((fd = open_file(path, &size, e)) < 0)
+			return -1;
+	}
 	pthread_mutex_lock(&the_log.lock);
 	if (the_log.fd >= 0)
 		close(the_log.fd);
@@ -195,6 +211,8 @@ void log_event(enum log_level level, const char *event, const struct kv *kv)
 		buf_printf(&line, " %s=", kv->key);
 		add_value(&line, kv);
 	}
+	if (!the_log.to_stderr && line.n >= the_log.limit && the_log.limit > 0)
+		line.n = the_log.limit - 1;
 	buf_add_char(&line, '\n');
 	put(buf_slice(&line));
 	pthread_mutex_unlock(&the_log.lock);

@@ -79,7 +79,7 @@ def test_log_never_exceeds_its_size(gateway):
             s.quit()
         largest = max(largest, sum(p.stat().st_size for p in g.home.glob("ofmsrv.log*")))
     assert 2048 < largest <= 8 * 1024
-    assert len(g.box("boris")) == 60
+    assert len(g.wait_box("boris", 60)) == 60
 
 
 # ---- ports, timeout, size ----

@@ -110,7 +110,8 @@ class Gateway:
         scratch.wait_for(ready, seconds, lambda: "the listeners; " + self.stderr() + self.log())
 
     def stderr(self):
-        return (self.home / "stderr").read_text(errors="replace")
+        path = self.home / "stderr"
+        return path.read_text(errors="replace") if path.exists() else ""
 
     def check_sanitizers(self):
         assert not SANITIZER.search(self.stderr()), self.stderr()[-6000:]
