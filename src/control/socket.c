@@ -1,37 +1,20 @@
 #include "control/socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-/* sun_path holds 107 bytes. A longer path is reached through its folder's descriptor, *dir, which the caller closes
- * when done. */
-static int address_of(const char *path, struct sockaddr_un *sa, int *dir, struct err *e)
+static int address_of(const char *path, struct sockaddr_un *sa, struct err *e)
 {
-	char folder[4096];
-
-	*dir = -1;
 	*sa = (struct sockaddr_un){.sun_family = AF_UNIX};
-	if (strlen(path) < sizeof sa->sun_path) {
-		strcpy(sa->sun_path, path);
-		return 0;
-	}
-	const char *name = strrchr(path, '/');
-	if (name == NULL || (size_t)(name - path) >= sizeof folder || strlen(name) > 64)
-		return err_set(e, ENAMETOOLONG, "control socket %.200s…: the path is too long", path);
-	memcpy(folder, path, (size_t)(name - path));
-	folder[name - path] = '\0';
-	*dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (*dir < 0)
-		return err_errno(e, "control socket folder %.200s", folder);
-	snprintf(sa->sun_path, sizeof sa->sun_path, "/proc/self/fd/%d/%.64s", *dir, name + 1);
+	if (strlen(path) >= sizeof sa->sun_path)
+		return err_set(e, ENAMETOOLONG, "control socket %s: a socket's path has at most %zu bytes", path,
+		               sizeof sa->sun_path - 1);
+	strcpy(sa->sun_path, path);
 	return 0;
 }
 
@@ -48,13 +31,10 @@ static void close_if(int fd)
 static int try_connect(const char *path, int fd, struct err *e)
 {
 	struct sockaddr_un sa;
-	int dir;
 
-	if (address_of(path, &sa, &dir, e) != 0)
+	if (address_of(path, &sa, e) != 0)
 		return -1;
-	int rc = connect(fd, (struct sockaddr *)&sa, sizeof sa);
-	close_if(dir);
-	return rc == 0 ? 0 : err_errno(e, "control socket %s", path);
+	return connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0 ? 0 : err_errno(e, "control socket %s", path);
 }
 
 int control_socket_connect(const char *path, struct err *e)
@@ -111,9 +91,9 @@ static void give_to_group(const char *path)
 int control_socket_listen(const char *path, struct err *e)
 {
 	struct sockaddr_un sa;
-	int dir = -1, fd = -1;
+	int fd = -1;
 
-	if (make_way(path, e) != 0 || address_of(path, &sa, &dir, e) != 0)
+	if (make_way(path, e) != 0 || address_of(path, &sa, e) != 0)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* The socket's own mode is the file's, less the umask: there is no moment with a wider one than 0660. */
@@ -122,11 +102,9 @@ int control_socket_listen(const char *path, struct err *e)
 	give_to_group(path);
 	if (chmod(path, 0660) != 0 || listen(fd, 64) != 0)
 		goto fail;
-	close_if(dir);
 	return fd;
 fail:
 	err_errno(e, "control socket %s", path);
 	close_if(fd);
-	close_if(dir);
 	return -1;
 }

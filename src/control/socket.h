@@ -1,4 +1,4 @@
-/* The Unix socket at both ends: paths of any length, stale files, permissions. */
+/* The Unix socket at both ends: stale files, permissions. */
 #ifndef OFM_CONTROL_SOCKET_H
 #define OFM_CONTROL_SOCKET_H
 
