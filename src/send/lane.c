@@ -22,6 +22,7 @@ static struct lane *lane_get(struct sender *s, const char *label)
 	l->label = xstrdup(label);
 	TAILQ_INIT(&l->work);
 	TAILQ_INIT(&l->conns);
+	TAILQ_INIT(&l->gone);
 	TAILQ_INSERT_TAIL(&s->lanes, l, entry);
 	return l;
 }
@@ -240,7 +241,7 @@ static void tell_again_fine(struct lane *l)
 /* Whoever waited for the relay as a whole is due now. */
 static void revive(struct lane *l)
 {
-	struct message *m;
+	struct message *m = NULL;
 	int64_t now = clock_mono_ms();
 
 	TAILQ_FOREACH(m, &l->s->messages, all)
@@ -338,7 +339,7 @@ static void lane_free(struct lane *l)
 
 void lane_configure(struct sender *s)
 {
-	struct lane *l;
+	struct lane *l = NULL;
 	struct relay_conn *c, *next;
 
 	TAILQ_FOREACH(l, &s->lanes, entry)
@@ -367,6 +368,7 @@ void lane_free_all(struct sender *s)
 		struct relay_conn *c;
 		while ((c = TAILQ_FIRST(&l->conns)) != NULL)
 			relay_conn_abandon(c);
+		relay_conn_destroy_gone(l);
 		lane_free(l);
 	}
 }

@@ -31,7 +31,6 @@ struct relay_conn {
 	struct pick now, next;   /* being written; to be written behind it */
 	unsigned answered, seen; /* transactions; as many as the clocks know of */
 	bool losing, blame;      /* inside smtp_client_lost; the next one to end is the one it was lost at */
-	unsigned depth;          /* of calls that hold on to this struct */
 	bool pumping, again, idle;
 	int64_t silence_ms;
 	struct loop_timer *timer; /* idle, QUIT's reply, or stalled: by state */
@@ -46,21 +45,24 @@ static void set_state(struct relay_conn *c, enum relay_conn_state state)
 	}
 }
 
-static void enter(struct relay_conn *c)
+/* Never from inside a call that may still look at it: from the loop, or at the very end. */
+static void destroy(struct relay_conn *c)
 {
-	c->depth++;
-}
-
-static void leave(struct relay_conn *c)
-{
-	if (--c->depth > 0 || c->state != CONN_GONE)
-		return;
-	struct sender *s = c->lane->s;
+	TAILQ_REMOVE(&c->lane->gone, c, entry);
 	loop_timer_free(&c->timer);
 	smtp_client_free(&c->client);
 	free(c->host);
 	free(c);
-	sender_check_stopped(s);
+}
+
+void relay_conn_destroy_gone(struct lane *l)
+{
+	struct relay_conn *c, *next;
+
+	for (c = TAILQ_FIRST(&l->gone); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		destroy(c);
+	}
 }
 
 struct relay_conn *relay_conn_next(struct relay_conn *c)
@@ -103,13 +105,14 @@ static void end(struct relay_conn *c, const struct lane_loss *loss)
 
 	if (c->state == CONN_GONE)
 		return;
-	enter(c);
 	char *text = xstrdup(loss->text);
 	bool quitting = c->state == CONN_QUITTING;
 	told.text = text;
 	told.progress = c->answered > 0;
 	set_state(c, CONN_GONE);
 	TAILQ_REMOVE(&l->conns, c, entry);
+	TAILQ_INSERT_TAIL(&l->gone, c, entry);
+	loop_timer_set(c->timer, 0);
 	outside_close(&c->o);
 	source_close(&c->now.src);
 	put_back(&c->next);
@@ -121,7 +124,7 @@ static void end(struct relay_conn *c, const struct lane_loss *loss)
 		lane_lost(l, &told);
 	}
 	free(text);
-	leave(c);
+	sender_check_stopped(l->s);
 }
 
 static void end_trouble(struct relay_conn *c)
@@ -157,7 +160,9 @@ static void on_timer(void *arg)
 	struct relay_conn *c = arg;
 	struct lane_loss stalled = {.connected = true, .text = "the relay takes and answers nothing any more"};
 
-	if (c->state == CONN_LIVE && c->idle)
+	if (c->state == CONN_GONE)
+		destroy(c);
+	else if (c->state == CONN_LIVE && c->idle)
 		quit(c);
 	else
 		end(c, &stalled);
@@ -312,7 +317,6 @@ void relay_conn_pump(struct relay_conn *c)
 		c->again = true;
 		return;
 	}
-	enter(c);
 	c->pumping = true;
 	bool moved = false;
 	do {
@@ -328,7 +332,6 @@ void relay_conn_pump(struct relay_conn *c)
 			set_clocks(c);
 		c->seen = c->answered;
 	}
-	leave(c);
 }
 
 /* ---- the line ---- */
@@ -338,7 +341,6 @@ static void on_ready(void *arg)
 	struct relay_conn *c = arg;
 	struct smtp_caps caps;
 
-	enter(c);
 	c->client = smtp_client_new(&client_events, c);
 	if (c->lane->careful)
 		smtp_client_be_careful(c->client);
@@ -353,7 +355,6 @@ static void on_ready(void *arg)
 	         kv_i("chunking", caps.chunking));
 	c->silence_ms = -1;
 	relay_conn_pump(c);
-	leave(c);
 }
 
 static bool hear(struct relay_conn *c)
@@ -376,7 +377,6 @@ static void on_readable(void *arg)
 {
 	struct relay_conn *c = arg;
 
-	enter(c);
 	if (!hear(c)) {
 		if (c->state != CONN_GONE)
 			end_trouble(c);
@@ -386,7 +386,6 @@ static void on_readable(void *arg)
 	} else {
 		relay_conn_pump(c);
 	}
-	leave(c);
 }
 
 static void on_drained(void *arg)
@@ -420,9 +419,7 @@ static void on_failed(void *arg, enum outside_failure f, const char *text, const
 	                                                                         : xstrdup(text);
 	struct lane_loss loss = {.connected = !opening, .login = opening && mend != NULL, .text = shown, .mend = mend};
 
-	enter(c);
 	end(c, &loss);
-	leave(c);
 	free(shown);
 }
 
@@ -436,7 +433,6 @@ void relay_conn_rest(struct relay_conn *c)
 
 void relay_conn_retire(struct relay_conn *c)
 {
-	enter(c);
 	c->retiring = true;
 	if (c->state == CONN_OPENING) {
 		end(c, &(struct lane_loss){.connected = true, .text = "no longer wanted"});
@@ -445,7 +441,6 @@ void relay_conn_retire(struct relay_conn *c)
 		put_back(&c->next);
 		set_clocks(c);
 	}
-	leave(c);
 }
 
 void relay_conn_abandon(struct relay_conn *c)

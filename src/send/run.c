@@ -164,8 +164,10 @@ void run_attempt_over(struct message *m, bool failed, const char *error)
 
 void runs_free(struct sender *s)
 {
-	struct run *r;
+	struct run *r, *next;
 
-	while ((r = TAILQ_FIRST(&s->runs)) != NULL)
+	for (r = TAILQ_FIRST(&s->runs); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, entry);
 		free_run(r);
+	}
 }

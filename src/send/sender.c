@@ -156,7 +156,7 @@ static int64_t due_of(const struct message *m)
 
 int64_t sender_next_due(const struct sender *s)
 {
-	const struct message *m;
+	const struct message *m = NULL;
 	int64_t due = INT64_MAX;
 
 	if (s->next_due >= 0)
@@ -230,7 +230,7 @@ static void on_stop_timer(void *arg)
 
 void sender_stop(struct sender *s, int64_t ms, void (*done)(void *arg), void *arg)
 {
-	struct lane *l;
+	struct lane *l = NULL;
 
 	s->stopping = true;
 	s->stopped = done;

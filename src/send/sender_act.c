@@ -19,7 +19,7 @@ static const char *state_name(const struct message *m, size_t i)
 
 void sender_list(const struct sender *s, void (*fn)(void *arg, const struct sender_entry *en), void *arg)
 {
-	const struct message *m;
+	const struct message *m = NULL;
 
 	TAILQ_FOREACH(m, &s->messages, all)
 	{

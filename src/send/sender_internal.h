@@ -169,8 +169,9 @@ struct lane {
 	struct message_list work;
 	size_t nwork;
 	struct relay_conn_list conns;
-	size_t nconns; /* that take work: not quitting */
-	size_t cap;    /* connections that the relay was seen to take at once; 0 = not known */
+	struct relay_conn_list gone; /* ended, and freed from the loop */
+	size_t nconns;               /* that take work: not quitting */
+	size_t cap;                  /* connections that the relay was seen to take at once; 0 = not known */
 	unsigned failures, barren;
 	int64_t failed_ms, next_ms;
 	bool careful, no_chunking;
@@ -209,6 +210,7 @@ void relay_conn_pump(struct relay_conn *c);
 void relay_conn_retire(struct relay_conn *c);  /* takes no new work; QUIT when idle */
 void relay_conn_abandon(struct relay_conn *c); /* at once, at the stop */
 void relay_conn_rest(struct relay_conn *c);    /* QUIT, if it has nothing to do */
+void relay_conn_destroy_gone(struct lane *l);
 struct relay_conn *relay_conn_next(struct relay_conn *c);
 bool relay_conn_available(const struct relay_conn *c); /* it is being opened, or takes a message now */
 

@@ -208,7 +208,7 @@ void smtp_client_lost(struct smtp_client *c, const char *why)
 			if (r->fate != SMTP_PENDING && r->fate != SMTP_ACCEPTED)
 				continue;
 			r->fate = t->priv.sent ? SMTP_UNKNOWN : SMTP_UNTRIED;
-			if (r->code == 0 || r->code < 400) {
+			if (r->code < 400) {
 				free(r->reply);
 				r->reply = xstrdup(why);
 				r->code = 0;
