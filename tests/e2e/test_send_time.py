@@ -192,3 +192,29 @@ def test_many_bounces_are_capped(gateway, liar):
     assert [s for s in g.subjects("postmaster")] == ["Too many bounces today"]
     time.sleep(0.5)
     assert len(g.box("anna")) == 1000
+
+
+@pytest.mark.parametrize("offers", [("PIPELINING", "CHUNKING"), ("PIPELINING",), ()], ids=["chunking", "pipelining", "neither"])
+def test_kills_while_sending_lose_nothing_and_repeat_little(gateway, liar, offers):
+    r = liar(lambda verb, arg, connection: time.sleep(0.003) if verb == "." else None, offers)
+    g = gateway(to(r.port, connections=2))
+    everyone = {f"r{n}@far.example" for n in range(300)}
+    with g.smtp() as s:
+        for a in sorted(everyone):
+            s.mail("anna@office.lan", [a], gw.message(to=a))
+    g.wait_queue(300, 60)
+    kills = 0
+    for wait in (0.2, 0.15, 0.1):
+        before = len(r.accepted)
+        g.ctl("sync")
+        scratch.wait_for(lambda: len(r.accepted) > before, 10, g.log)
+        time.sleep(wait)
+        kills += 1
+        g.restart(kill=True)
+    g.sync()
+    g.wait_queue(0)
+    got = [a.recipients[0] for a in r.accepted]
+    assert set(got) == everyone
+    # Only what was under way may come twice: 20 a connection, or 2.
+    assert len(got) - len(everyone) <= kills * 2 * (20 if "CHUNKING" in offers else 2), len(got)
+    assert g.box("anna") == [] and g.box("postmaster") == []
