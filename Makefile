@@ -87,6 +87,9 @@ unit-build: $(UNIT_BIN)
 unit: $(UNIT_BIN)
 	@set -e; for t in $(UNIT_BIN); do $$t; done
 
+# libFuzzer declares its entry point nowhere.
+$(BUILD)/tests/fuzz/%.o: WARN += -Wno-missing-prototypes
+
 # The corpus of every fuzz target, through the same code as under the fuzzer but with any compiler.
 $(BUILD)/replay/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(LIB)
 	@mkdir -p $(@D)
