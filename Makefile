@@ -106,13 +106,13 @@ landcheck: $(LIB) $(if $(wildcard src/main.c),$(BIN)ofmsrv) $(if $(wildcard gui-
 # Every test there is; the last line says `N passed, N failed`.
 check:
 	@tools/deps.sh build test
-	@$(MAKE) --no-print-directory -s -j$$(nproc) WERROR=1 all unit-build replay-build
+	@$(MAKE) --no-print-directory -s -j$$(nproc) WERROR=1 all unit-build replay-build $(BUILD)/keys
 	@tools/check.py --build build
 
 # The same under AddressSanitizer (with leaks) and UndefinedBehaviorSanitizer.
 check-asan:
 	@tools/deps.sh build test
-	@$(ASAN) --no-print-directory -s -j$$(nproc) all unit-build replay-build
+	@$(ASAN) --no-print-directory -s -j$$(nproc) all unit-build replay-build build-asan/keys
 	@tools/check.py --build build-asan
 
 # libFuzzer with both sanitizers, TIME seconds for each target; FUZZ=name for one alone.
@@ -148,8 +148,11 @@ sizes:
 	@tools/sizes.py
 
 # The manual's list of keys, written anew from the schema.
-keys: all
-	@tools/keys.py --write
+keys: $(BUILD)/keys
+	@tools/keys.py --write --printer $<
+
+$(BUILD)/keys: $(BUILD)/tools/keys.o $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # ---- installation ----
 

@@ -109,7 +109,7 @@ def jobs(build, env, scratch, words):
                       and not p.suffix)
     quick = [(unit, p) for p in programs("unit")] + [(replay, p) for p in programs("replay")]
     gates = [(whole, f"gate {n}", c) for n, c in (
-        ("layers", ["tools/layers.py"]), ("sizes", ["tools/sizes.py"]), ("keys", ["tools/keys.py"]))
+        ("layers", ["tools/layers.py"]), ("sizes", ["tools/sizes.py"]), ("keys", ["tools/keys.py", "--printer", f"{build}/keys"]))
         if (ROOT / c[0]).exists()]
     files = [(e2e, p, env, scratch, words) for p in sorted((ROOT / "tests/e2e").glob("test_*.py"))]
     return quick + gates, files

@@ -19,8 +19,8 @@ RANKS = {
 OWNERS = {
     "iniparser": {"config"},
     "pcre2": {"sort"},
-    "curl/": {"net", "app"},
-    "openssl/ssl.h": {"net"},
+    "curl/": {"net", "app", "fetch"},
+    "openssl/ssl.h": {"net", "smtp"},
     "event2/": {"net", "app"},
     "iconv": {"mail"},
 }
