@@ -1,258 +1,115 @@
-"""Real mail programs against our servers: plain, STLS/STARTTLS and implicit TLS, with a certificate that they verify."""
-import os
-import pty
-import select
-import subprocess
-import time
+"""Real mail programs against our servers: who reads, who sends, plain, after STLS or STARTTLS, and under TLS."""
+import re
 
 import pytest
 
-from lib import scratch
-from lib.gateway import body, message, subject
-
-PASSWORD = "s3cret word"
-MESSAGES = [message("first", body=b"one\r\n.dot\r\n"), message("second", body=b"two\r\n")]
+from lib import clients, mailers
+from lib.gateway import Gateway, message
 
 
-@pytest.fixture
-def served(gateway, ca):
-    """A gateway with TLS on every road and two messages for anna."""
-    cert, key = ca.issue("localhost")
-    g = gateway({"tls": {"certificate": cert, "key": key}, "user anna": {"password": f'"{PASSWORD}"'}}, start=False)
-    g.ini["pop3"]["tls_port"], g.ini["smtp"]["tls_port"] = g.pop3s_port, g.smtps_port
-    g.write()
-    g.start()
-    for m in MESSAGES:
-        g.send("boris@office.lan", "anna@office.lan", m)
-    g.wait_box("anna", 2)
-    return g
-
-
-def run(*args, stdin="", env=None, ok=True):
-    p = subprocess.run([str(a) for a in args], input=stdin, capture_output=True, text=True, timeout=60,
-                       env={**os.environ, **(env or {})})
-    assert not ok or p.returncode == 0, f"{args}: {p.returncode}\n{p.stdout}\n{p.stderr}"
-    return p.stdout
-
-
-def config(g, name, text, mode=0o600):
-    path = g.home / name
-    path.write_text(text)
-    path.chmod(mode)
-    return path
-
-
-def bodies_in(text):
-    return "one" in text and ".dot" in text and "two" in text
-
-
-# ---- reading ----
-
-@pytest.mark.parametrize("kind", ["plain", "stls", "tls"])
-def test_curl_reads(served, ca, kind):
-    scheme, port = ("pop3s", served.pop3s_port) if kind == "tls" else ("pop3", served.pop3_port)
-    args = ["curl", "-sS", "--cacert", ca.cert, "-u", f"anna:{PASSWORD}"] + (["--ssl-reqd"] if kind == "stls" else [])
-    url = f"{scheme}://localhost:{port}/"
-    assert run(*args, url).split()[0::2] == ["1", "2"]
-    assert bodies_in(run(*args, url + "1") + run(*args, url + "2"))
-    run(*args, "-X", "DELE 1", "-I", url)
-    assert len(served.box("anna")) == 1
-
-
-@pytest.mark.parametrize("kind", ["plain", "stls", "tls"])
-def test_fetchmail_reads(served, ca, kind):
-    out = served.home / "fetched"
-    tls = {"plain": "sslproto ''", "stls": f"sslproto 'TLS1.2+' sslcertck sslcertfile '{ca.cert}'",
-           "tls": f"ssl sslproto 'TLS1.2+' sslcertck sslcertfile '{ca.cert}'"}[kind]
-    rc = config(served, "fetchmailrc", f"""poll localhost service {served.pop3s_port if kind == 'tls' else served.pop3_port}
- protocol POP3 auth password user 'anna' password '{PASSWORD}' {tls} mda 'cat >> {out}; echo >> {out}'
-""")
-    run("fetchmail", "-f", rc, "--idfile", served.home / "ids", "--pidfile", served.home / "fetchmail.pid", "--nosyslog")
-    assert bodies_in(out.read_text())
-    assert served.box("anna") == []
-
-
-@pytest.mark.parametrize("kind", ["plain", "stls", "tls"])
-def test_mpop_reads(served, ca, kind):
-    out = served.home / "mpop.mbox"
-    tls = {"plain": "tls off", "stls": f"tls on\ntls_starttls on\ntls_trust_file {ca.cert}",
-           "tls": f"tls on\ntls_starttls off\ntls_trust_file {ca.cert}"}[kind]
-    rc = config(served, "mpoprc", f"""account default
-host localhost
-port {served.pop3s_port if kind == 'tls' else served.pop3_port}
-user anna
-password "{PASSWORD}"
-{'auth user' if kind == 'plain' else 'auth plain'}
-{tls}
-uidls_file {served.home}/uidls
-delivery mbox {out}
-""")
-    run("mpop", "-C", rc)
-    assert bodies_in(out.read_text())
-    assert served.box("anna") == []
-
-
-@pytest.mark.parametrize("kind", ["plain", "tls"])
-def test_getmail6_reads(served, ca, kind):
-    root = os.getuid() == 0  # as root it delivers only in some user's name
-    for sub in ("new", "cur", "tmp"):
-        (served.home / "got" / sub).mkdir(parents=True)
-    if root:
-        served.home.chmod(0o755)
-        run("chown", "-R", "nobody", served.home / "got")
-    retriever = "SimplePOP3SSLRetriever" if kind == "tls" else "SimplePOP3Retriever"
-    config(served, "getmailrc", f"""[retriever]
-type = {retriever}
-server = localhost
-port = {served.pop3s_port if kind == 'tls' else served.pop3_port}
-username = anna
-password = {PASSWORD}
-{f'ca_certs = {ca.cert}' if kind == 'tls' else ''}
-[destination]
-type = Maildir
-path = {served.home}/got/
-{'user = nobody' if root else ''}
-[options]
-delete = true
-read_all = true
-""")
-    # getmail6 forks before it installs its handler for the child's end and may miss it: it is not waited for.
-    p = subprocess.Popen(["getmail", "--getmaildir", str(served.home), "--rcfile", "getmailrc"], stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+@pytest.fixture(scope="module")
+def served(ca):
+    """One gateway with a certificate that the programs verify; each test has users of its own."""
+    cert, key = ca.issue("gate.test", also=("localhost",))
+    users = {f"user r{i}": {"password": "secret", "alias": f"r{i}@firm.example"} for i in range(40)}
+    g = Gateway({"tls": {"certificate": cert, "key": key}, **users}, start=False)
+    g.write({"smtp": {"tls_port": g.smtps_port}, "pop3": {"tls_port": g.pop3s_port}})
     try:
-        scratch.wait_for(lambda: served.box("anna") == [] or p.poll() is not None, 40, "getmail empties the mailbox")
-        time.sleep(0.2)
+        g.start()
+        g.ca = ca.cert
+        g.fresh = iter(range(40))
+        yield g
     finally:
-        p.kill()
-        said = p.communicate()[0].decode()
-    assert served.box("anna") == [], said
-    assert bodies_in("".join(f.read_text() for f in (served.home / "got/new").iterdir())), said
+        g.close()
 
 
-def in_terminal(args, done, seconds=40):
-    """Runs a program that wants a terminal until done() or its end."""
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.environ["TERM"] = "xterm"
-        os.execvp(args[0], [str(a) for a in args])
-    said = b""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not done():
-        if select.select([fd], [], [], 0.1)[0]:
-            try:
-                said += os.read(fd, 65536)
-            except OSError:
-                break
-    for wait in (0, 1, 5):
-        time.sleep(wait)
-        if os.waitpid(pid, os.WNOHANG)[0]:
-            break
-        os.kill(pid, 15 if wait < 5 else 9)
-    else:
-        os.waitpid(pid, 0)
-    os.close(fd)
-    return said
+READ = [(p, tls) for p in mailers.READERS for tls in ("none", "starttls", "tls")
+        if not (p is mailers.Getmail and tls == "starttls")]  # getmail6 knows no STLS
+SEND = [(p, tls, auth) for p in mailers.SENDERS for tls in ("none", "starttls", "tls")
+        for auth in ((None, "plain", "login") if tls != "tls" else (None, "plain"))]
 
 
-@pytest.mark.parametrize("kind", ["plain", "tls"])
-def test_mutt_reads(served, ca, kind):
-    scheme, port = ("pops", served.pop3s_port) if kind == "tls" else ("pop", served.pop3_port)
-    out = served.home / "mutt.mbox"
-    rc = config(served, "muttrc", f"""set pop_user=anna
-set pop_pass="{PASSWORD}"
-set pop_delete=yes
-set pop_checkinterval=0
-set ssl_starttls=no
-set certificate_file={ca.cert}
-set mbox_type=mbox
-set confirmcreate=no confirmappend=no delete=yes quit=yes move=no wait_key=no
-set folder={served.home} record= header_cache= message_cachedir=
-set spoolfile={scheme}://localhost:{port}/
-push "<tag-pattern>.<enter><tag-prefix><save-message>{out}<enter><sync-mailbox><quit>"
-""")
-    said = in_terminal(["mutt", "-n", "-F", rc], lambda: out.exists() and served.box("anna") == [])
-    assert out.exists() and bodies_in(out.read_text()), said[-3000:]
-    assert served.box("anna") == []
+def name(x):
+    return getattr(x, "__name__", x or "open").lower()
 
 
-# ---- sending ----
-
-def arrived(g, count=1):
-    got = g.wait_box("boris", count)
-    assert [subject(m) for m in got] == ["from a program"] * count
-    assert all(body(m).startswith(b"line\r\n.dot\r\n") for m in got), got
-    return got
-
-
-LETTER = "From: anna@office.lan\r\nTo: boris@office.lan\r\nSubject: from a program\r\n\r\nline\r\n.dot\r\n"
-
-
-@pytest.mark.parametrize("kind", ["plain", "starttls", "tls"])
-def test_curl_sends(served, ca, kind):
-    scheme, port = ("smtps", served.smtps_port) if kind == "tls" else ("smtp", served.smtp_port)
-    letter = config(served, "letter", LETTER)
-    run("curl", "-sS", "--cacert", ca.cert, *(["--ssl-reqd"] if kind == "starttls" else []), "-u", f"anna:{PASSWORD}",
-        "--mail-from", "anna@office.lan", "--mail-rcpt", "boris@office.lan", "-T", letter,
-        f"{scheme}://localhost:{port}/client.test")
-    arrived(served)
+@pytest.mark.parametrize("program, tls", READ, ids=name)
+def test_program_reads(served, program, tls):
+    user = f"r{next(served.fresh)}"
+    sent = [message(f"m{n}", to=f"{user}@office.lan", body=b"line\r\n.dot\r\n\r\n..two\r\nlast " + bytes([48 + n]) + b"\r\n")
+            for n in range(3)]
+    for m in sent:
+        served.send("anna@office.lan", f"{user}@office.lan", m)
+    with program(served.pop3s_port if tls == "tls" else served.pop3_port, tls, served.ca, user, "secret") as p:
+        got = p.read()
+    assert len(got) == 3
+    for m in sent:
+        assert sum(mailers.lines(g).endswith(mailers.lines(m)) for g in got) == 1
+    with served.pop3(user, "secret") as c:
+        assert c.stat() == (0, 0)
 
 
-@pytest.mark.parametrize("auth", ["off", "plain", "login"])
-@pytest.mark.parametrize("kind", ["plain", "starttls", "tls"])
-def test_msmtp_sends(served, ca, kind, auth):
-    if kind == "plain" and auth != "off":
-        pytest.skip("msmtp gives no password away in the clear unless it is forced to")
-    tls = {"plain": "tls off", "starttls": f"tls on\ntls_starttls on\ntls_trust_file {ca.cert}",
-           "tls": f"tls on\ntls_starttls off\ntls_trust_file {ca.cert}"}[kind]
-    rc = config(served, "msmtprc", f"""account default
-host localhost
-port {served.smtps_port if kind == 'tls' else served.smtp_port}
-from anna@office.lan
-auth {auth}
-user anna
-password "{PASSWORD}"
-{tls}
-""")
-    run("msmtp", "-C", rc, "boris@office.lan", stdin=LETTER.replace("\r\n", "\n"))
-    arrived(served)
+@pytest.mark.parametrize("program, tls, auth", SEND, ids=name)
+def test_program_sends(served, program, tls, auth):
+    before = [len(served.box(u)) for u in ("anna", "boris")]
+    m = message(f"from {name(program)}", to="anna@office.lan, boris@office.lan", body=b"line\r\n.dot\r\n..two\r\nlast\r\n")
+    with program(served.smtps_port if tls == "tls" else served.smtp_port, tls, served.ca,
+                 "r0" if auth else None, "secret", auth) as p:
+        p.send("r0@office.lan", ["anna@office.lan", "boris@office.lan"], m)
+    for user, n in zip(("anna", "boris"), before):
+        got = served.wait_box(user, n + 1)
+        assert len(got) == n + 1
+        assert mailers.lines(got[-1]).endswith(b"\n\nline\n.dot\n..two\nlast")
+        assert re.search(rb"^Subject: from " + name(program).encode(), got[-1], re.M)
+        assert got[-1].startswith(b"Return-Path: <r0@office.lan>")
 
 
-@pytest.mark.parametrize("auth", [None, "PLAIN", "LOGIN"])
-@pytest.mark.parametrize("kind", ["plain", "starttls", "tls"])
-def test_swaks_sends(served, kind, auth):
-    tls = {"plain": [], "starttls": ["-tls"], "tls": ["--tls-on-connect"]}[kind]
-    login = ["--auth", auth, "--auth-user", "anna", "--auth-password", PASSWORD] if auth else []
-    run("swaks", "--server", "localhost", "--port", served.smtps_port if kind == "tls" else served.smtp_port, *tls, *login,
-        "--from", "anna@office.lan", "--to", "boris@office.lan", "--h-Subject", "from a program", "--body",
-        "line\\n.dot\\n")
-    arrived(served)
+@pytest.mark.parametrize("program", mailers.SENDERS[:2] + mailers.SENDERS[3:], ids=name)
+def test_wrong_password_does_not_send(served, program):
+    with program(served.smtp_port, "none", served.ca, "r0", "wrong", "plain") as p:
+        with pytest.raises(AssertionError):
+            p.send("r0@office.lan", ["boris@office.lan"], message("never"))
+    assert "never" not in served.subjects("boris")
+
+
+@pytest.mark.parametrize("program", mailers.READERS[:3] + mailers.READERS[4:], ids=name)
+def test_wrong_password_does_not_read(served, program):
+    served.send("anna@office.lan", "r39@office.lan", message("kept"))
+    with program(served.pop3_port, "none", served.ca, "r39", "wrong") as p:
+        try:
+            assert p.read() == []
+        except AssertionError:
+            pass
+    assert "kept" in served.subjects("r39")
+
+
+def test_capabilities(served):
+    with served.smtp() as s:
+        offered = s.ehlo.split("\n")
+        assert {"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "STARTTLS", "SIZE"} <= {o.strip() for o in offered}
+        assert any(o.startswith("AUTH") and {"PLAIN", "LOGIN"} <= set(o.split()) for o in offered)
+        s.starttls()
+        assert "STARTTLS" not in s.ehlo and "AUTH" in s.ehlo
+        assert s.auth_plain("r0", "secret")[0] == 235
+    with served.smtp() as s:
+        assert s.auth_plain("r0", "secret", initial=False)[0] == 235
+    with served.smtp() as s:
+        assert s.auth_login("r0", "secret")[0] == 235
+    with served.smtp() as s:
+        assert s.auth_plain("r0", "wrong")[0] == 535
+    with served.pop3() as p:
+        caps = {c.split()[0] for c in p.lines("CAPA")}
+        assert {"TOP", "UIDL", "USER", "SASL", "STLS", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"} <= caps
+        p.stls()
+        assert "STLS" not in {c.split()[0] for c in p.lines("CAPA")}
+        p.login("r0", "secret")
+    with clients.POP3(served.pop3s_port, "r1", "secret", tls=True) as p:
+        p.ok("NOOP")
 
 
 def test_swaks_pipelines(served):
-    run("swaks", "--server", "localhost", "--port", served.smtp_port, "--pipeline", "--from", "anna@office.lan", "--to",
-        "boris@office.lan,anna@office.lan", "--h-Subject", "from a program", "--body", "line\\n.dot\\n")
-    arrived(served)
-
-
-@pytest.mark.parametrize("kind", ["plain", "starttls", "tls"])
-def test_mutt_sends(served, ca, kind):
-    scheme, port = ("smtps", served.smtps_port) if kind == "tls" else ("smtp", served.smtp_port)
-    login = f"set smtp_authenticators=\"plain:login\"\nset smtp_pass=\"{PASSWORD}\"" if kind != "plain" else ""
-    user = "anna@" if kind != "plain" else ""
-    rc = config(served, "muttrc", f"""set smtp_url={scheme}://{user}localhost:{port}/
-{login}
-set ssl_starttls={'yes' if kind == 'starttls' else 'no'}
-set ssl_force_tls={'yes' if kind == 'starttls' else 'no'}
-set certificate_file={ca.cert}
-set from=anna@office.lan realname=Anna use_from=yes record= hostname=client.test
-""")
-    run("mutt", "-n", "-F", rc, "-s", "from a program", "boris@office.lan", stdin="line\n.dot\n", env={"TERM": "dumb"})
-    arrived(served)
-
-
-def test_wrong_passwords_are_refused_to_every_program(served, ca):
-    for args in (["curl", "-sS", "-u", "anna:no", f"pop3://localhost:{served.pop3_port}/"],
-                 ["swaks", "--server", "localhost", "--port", str(served.smtp_port), "--auth", "LOGIN", "--auth-user", "anna",
-                  "--auth-password", "no", "--from", "anna@office.lan", "--to", "boris@office.lan"]):
-        assert subprocess.run(args, capture_output=True, timeout=60).returncode != 0
-    assert served.box("boris") == []
+    before = len(served.box("boris"))
+    with mailers.Swaks(served.smtp_port) as p:
+        p.run("swaks", "--server", mailers.HOST, "--port", served.smtp_port, "--pipeline", "--from", "anna@office.lan",
+              "--to", "boris@office.lan,anna@office.lan", "--h-Subject", "piped", "--body", "line\\n.dot\\n")
+    assert b"\r\nSubject: piped\r\n" in served.wait_box("boris", before + 1)[-1]
