@@ -1,6 +1,8 @@
 """Scratch folders, free ports and waiting."""
+import fcntl
 import os
 import pathlib
+import random
 import shutil
 import socket
 import tempfile
@@ -21,18 +23,28 @@ def remove(path):
         shutil.rmtree(path, ignore_errors=True)
 
 
-_given = set()
+_given = {}  # port -> the locked file that keeps other test processes from it
 
 
 def free_port():
-    """A port of loopback that nothing listens on, given out once by this process."""
+    """A port of loopback that nothing listens on, for this process alone: below the range from which the kernel takes
+    the ports of outgoing connections, and locked against the other test processes."""
+    locks = pathlib.Path(tempfile.gettempdir()) / "ofm.ports"
+    locks.mkdir(mode=0o777, exist_ok=True)
     while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
+        port = random.randrange(10000, 32000)
+        if port in _given:
+            continue
+        lock = open(locks / str(port), "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            lock.close()
+            continue
+        _given[port] = lock
+        return port
 
 
 def listens(port, host="127.0.0.1"):
