@@ -154,13 +154,17 @@ static int open_outside(struct app *a, struct err *e)
 	return 0;
 }
 
-static int open_servers(struct app *a, struct err *e)
+static void make_servers(struct app *a)
 {
 	const struct smtp_service_deps smtp = {a->loop, a->delivery, a->passwords, on_daemon_called, a};
 	const struct pop3_service_deps pop3 = {a->loop, a->delivery, a->passwords, a->maildir, a->other_workers};
 
 	a->smtp = smtp_service_new(&smtp);
 	a->pop3 = pop3_service_new(&pop3);
+}
+
+static int open_servers(struct app *a, struct err *e)
+{
 	if (smtp_service_prepare(a->smtp, a->config, e) != 0)
 		return -1;
 	if (pop3_service_prepare(a->pop3, a->config, e) != 0) {
@@ -233,7 +237,11 @@ static int start(struct app *a, struct err *e)
 	a->other_workers = workers_new(a->loop, OTHER_WORKERS);
 	a->passwords = passwords_new(a->loop, a->other_workers);
 	watch_signals(a);
-	if (open_store(a, e) != 0 || open_outside(a, e) != 0 || open_servers(a, e) != 0 || open_control(a, e) != 0)
+	if (open_store(a, e) != 0 || open_outside(a, e) != 0)
+		return -1;
+	make_servers(a);
+	/* Ports last: whoever finds them open finds all the rest there. */
+	if (open_control(a, e) != 0 || open_servers(a, e) != 0)
 		return -1;
 	database_start(a->db, a->loop);
 	delivery_start(a->delivery);
