@@ -1,0 +1,245 @@
+#include "fetch/pop3_client.h"
+#include "fetch/pop3_reply.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- what the machine tells, as one line of text ---- */
+
+static void note_reply(void *arg, const struct pop3_command *cmd, bool ok, struct slice text)
+{
+	buf_printf(arg, "%c%u:%.*s|", ok ? '+' : '-', (unsigned)cmd->number, (int)text.n, text.p);
+}
+
+static void note_line(void *arg, const struct pop3_command *cmd, struct slice line)
+{
+	(void)cmd;
+	buf_printf(arg, "L%.*s|", (int)line.n, line.p);
+}
+
+static void note_body(void *arg, const struct pop3_command *cmd, struct slice run)
+{
+	(void)cmd;
+	buf_add_slice(arg, run);
+}
+
+static void note_end(void *arg, const struct pop3_command *cmd)
+{
+	buf_printf(arg, "E%u|", (unsigned)cmd->number);
+}
+
+static const struct pop3_client_events events = {note_reply, note_line, note_body, note_end};
+
+static struct pop3_client *client(struct buf *told)
+{
+	buf_init(told, 1 << 20);
+	return pop3_client_new(&events, told);
+}
+
+static void queue(struct pop3_client *c, enum pop3_verb v, uint32_t number, const char *argument)
+{
+	struct pop3_command cmd = {.verb = v, .number = number, .expect = 100};
+
+	pop3_client_queue(c, &cmd, argument);
+}
+
+static void expect_out(struct pop3_client *c, const char *want)
+{
+	assert_string_equal(buf_str(pop3_client_out(c)), want);
+	buf_clear(pop3_client_out(c));
+}
+
+static int feed(struct pop3_client *c, const char *s)
+{
+	struct err e;
+
+	return pop3_client_feed(c, slice_of(s), &e);
+}
+
+static void test_one_at_a_time_without_pipelining(void **state)
+{
+	struct buf told;
+	struct pop3_client *c = client(&told);
+
+	(void)state;
+	queue(c, POP3_RETR, 1, NULL);
+	queue(c, POP3_RETR, 2, NULL);
+	expect_out(c, "RETR 1\r\n");
+	assert_int_equal(feed(c, "+OK\r\nx\r\n.\r\n"), 0);
+	expect_out(c, "RETR 2\r\n");
+	assert_int_equal(feed(c, "-ERR gone\r\n"), 0);
+	assert_string_equal(buf_str(&told), "+1:|x\r\nE1|-2:gone|");
+	pop3_client_free(&c);
+	buf_free(&told);
+}
+
+static void test_many_at_once_with_pipelining(void **state)
+{
+	struct buf told;
+	struct pop3_client *c = client(&told);
+
+	(void)state;
+	pop3_client_set_pipelining(c, true);
+	for (uint32_t i = 1; i <= 1000; i++)
+		queue(c, POP3_DELE, i, NULL);
+	assert_int_equal(pop3_client_outstanding(c), POP3_WINDOW);
+	assert_int_equal(pop3_client_queued(c), 1000 - POP3_WINDOW);
+	for (uint32_t i = 1; i <= 1000; i++)
+		assert_int_equal(feed(c, "+OK\r\n"), 0);
+	assert_int_equal(pop3_client_outstanding(c) + pop3_client_queued(c), 0);
+	pop3_client_free(&c);
+	buf_free(&told);
+}
+
+static void test_nothing_travels_behind_a_log_in(void **state)
+{
+	struct buf told;
+	struct pop3_client *c = client(&told);
+
+	(void)state;
+	pop3_client_set_pipelining(c, true);
+	queue(c, POP3_USER, 0, "u");
+	queue(c, POP3_PASS, 0, "p");
+	queue(c, POP3_UIDL, 0, NULL);
+	expect_out(c, "USER u\r\nPASS p\r\n");
+	assert_int_equal(feed(c, "+OK\r\n+OK in\r\n"), 0);
+	expect_out(c, "UIDL\r\n");
+	pop3_client_free(&c);
+	buf_free(&told);
+}
+
+static void test_auth_plain_waits_for_its_turn(void **state)
+{
+	struct buf told;
+	struct pop3_client *c = client(&told);
+
+	(void)state;
+	queue(c, POP3_AUTH_PLAIN, 0, "AHUAcA==");
+	expect_out(c, "AUTH PLAIN\r\n");
+	assert_int_equal(feed(c, "+ \r\n"), 0);
+	expect_out(c, "AHUAcA==\r\n");
+	assert_int_equal(feed(c, "+ again\r\n"), -1);
+	pop3_client_free(&c);
+	buf_free(&told);
+}
+
+/* Whatever the pieces, the events are the same; and no end before the last byte. */
+static void test_cut_at_any_byte_is_not_received(void **state)
+{
+	static const char reply[] = "+OK 3 octets\r\nA: b\r\n\r\n..dot\r\nbare\n.\nx\r\n.\r\n";
+	static const char want[] = "+7:3 octets|A: b\r\n\r\n.dot\r\nbare\n.\nx\r\nE7|";
+
+	(void)state;
+	for (size_t cut = 0; cut <= sizeof reply - 1; cut++) {
+		struct buf told;
+		struct pop3_client *c = client(&told);
+		struct err e;
+
+		queue(c, POP3_RETR, 7, NULL);
+		assert_int_equal(pop3_client_feed(c, slice_make(reply, cut), &e), 0);
+		assert_int_equal(strstr(buf_str(&told), "E7|") != NULL, cut == sizeof reply - 1);
+		assert_int_equal(pop3_client_feed(c, slice_make(reply + cut, sizeof reply - 1 - cut), &e), 0);
+		assert_string_equal(buf_str(&told), want);
+		pop3_client_free(&c);
+		buf_free(&told);
+	}
+}
+
+static void test_listing_ends_at_its_dot_alone(void **state)
+{
+	struct buf told;
+	struct pop3_client *c = client(&told);
+
+	(void)state;
+	queue(c, POP3_UIDL, 0, NULL);
+	assert_int_equal(feed(c, "+OK\r\n1 a\r\n2 b\r\n.\n..x\r\n.\r"), 0);
+	assert_string_equal(buf_str(&told), "+0:|L1 a|L2 b|L|L.x|");
+	assert_int_equal(feed(c, "\n"), 0);
+	assert_non_null(strstr(buf_str(&told), "E0|"));
+	pop3_client_free(&c);
+	buf_free(&told);
+}
+
+static void test_lies_end_the_conversation(void **state)
+{
+	static char longest[POP3_LINE_MAX + 10];
+	const char *const lies[] = {"garbage\r\n", "* OK imap\r\n", "\r\n", longest};
+
+	(void)state;
+	memset(longest, 'x', sizeof longest - 1);
+	for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+		struct buf told;
+		struct pop3_client *c = client(&told);
+
+		queue(c, POP3_LIST, 0, NULL);
+		assert_int_equal(feed(c, lies[i]), -1);
+		assert_int_equal(feed(c, "+OK\r\n"), 0);
+		assert_int_equal(told.n, 0);
+		pop3_client_free(&c);
+		buf_free(&told);
+	}
+	struct buf told;
+	struct pop3_client *c = client(&told);
+	assert_int_equal(feed(c, "+OK nobody asked\r\n"), -1);
+	pop3_client_free(&c);
+	buf_free(&told);
+}
+
+static void test_refusals_are_told_apart(void **state)
+{
+	static const struct {
+		const char *text;
+		enum pop3_refusal want;
+	} rows[] = {
+	    {"-ERR [IN-USE] locked", POP3_LATER},
+	    {"[LOGIN-DELAY] wait", POP3_LATER},
+	    {"[SYS/TEMP] x", POP3_LATER},
+	    {"[AUTH] wrong password", POP3_WRONG},
+	    {"[SYS/PERM] gone", POP3_UNCLEAR},
+	    {"mailbox is locked by another", POP3_LATER},
+	    {"invalid user or password", POP3_UNCLEAR},
+	    {"", POP3_UNCLEAR},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		assert_int_equal(pop3_reply_refusal(slice_of(rows[i].text), true), rows[i].want);
+	assert_non_null(strstr(pop3_reply_mend("pop.gmail.com"), "app password"));
+	assert_null(strstr(pop3_reply_mend("pop.notgmail.com"), "Gmail"));
+}
+
+static void test_capabilities_of_the_last_reply_count(void **state)
+{
+	struct pop3_caps caps;
+
+	(void)state;
+	pop3_caps_transcript(
+	    &caps, "+OK hi\n+OK\nTOP\nSTLS\n.\n+OK\nPIPELINING\nUIDL\nSASL LOGIN PLAIN\nLOGIN-DELAY 900\n.\n");
+	assert_true(caps.known && caps.pipelining && caps.uidl && caps.sasl_plain);
+	assert_false(caps.top || caps.user);
+	assert_int_equal(caps.login_delay, 900);
+	pop3_caps_transcript(&caps, "+OK hi\n-ERR what\n");
+	assert_false(caps.known || caps.pipelining);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_one_at_a_time_without_pipelining),
+	    cmocka_unit_test(test_many_at_once_with_pipelining),
+	    cmocka_unit_test(test_nothing_travels_behind_a_log_in),
+	    cmocka_unit_test(test_auth_plain_waits_for_its_turn),
+	    cmocka_unit_test(test_cut_at_any_byte_is_not_received),
+	    cmocka_unit_test(test_listing_ends_at_its_dot_alone),
+	    cmocka_unit_test(test_lies_end_the_conversation),
+	    cmocka_unit_test(test_refusals_are_told_apart),
+	    cmocka_unit_test(test_capabilities_of_the_last_reply_count),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
