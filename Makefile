@@ -176,6 +176,7 @@ help:
 	@echo 'make check       every test; check-asan: the same under sanitizers; unit, replay: parts of it'
 	@echo 'make fuzz TIME=s fuzzes each target for so many seconds (FUZZ=name: one of them)'
 	@echo 'make lint        clang-format, clang-tidy, cppcheck, shellcheck; layers, sizes: the gates on structure'
+	@echo 'make keys        writes the list of keys into the manual anew'
 	@echo 'make install     DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR)), STATEDIR ($(STATEDIR))'
 	@echo 'make deps        installs what the build needs; clean: removes what was built'
 
