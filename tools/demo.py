@@ -220,7 +220,7 @@ def mail_is_sent_and_held(office):
     office.send("anna@office.lan", ["customer@client.example", "boris@office.lan"], "our offer", "ten per cent off")
     until(lambda: len(office.queue()) == 1, "the message in the outqueue")
     until(lambda: len(office.read("boris")) == 2, "Boris's message")
-    seen(office.read("boris")[-1]["From"] == "anna@office.lan", "Boris has it at once, without any Internet")
+    seen("anna@office.lan" in [m["From"] for m in office.read("boris")], "Boris has it at once, without any Internet")
     seen(len(office.queue()) == 1, "the customer's copy waits in the outqueue:")
     for line in office.ctl("queue").splitlines():
         say(f"         {line}")

@@ -30,6 +30,14 @@ int64_t clock_wall_ms(void)
 	return now_ms(CLOCK_REALTIME);
 }
 
+int64_t clock_wall_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
 /* Names of our own: strftime's follow the locale, RFC 5322's do not. */
 void clock_rfc5322(int64_t wall_s, char out[static 40])
 {

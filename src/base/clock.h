@@ -9,6 +9,7 @@
 int64_t clock_mono_ms(void); /* milliseconds since some fixed moment of this boot */
 int64_t clock_wall_s(void);  /* seconds since 1970, UTC */
 int64_t clock_wall_ms(void);
+int64_t clock_wall_us(void);
 /* RFC 5322 date-time in local time: "Tue, 24 Nov 2026 03:50:40 +0000". */
 void clock_rfc5322(int64_t wall_s, char out[static 40]);
 /* "2026-11-24T03:50:40Z" */

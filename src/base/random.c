@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -24,10 +25,10 @@ void random_bytes(void *p, size_t n)
 
 void random_name(char out[static RANDOM_NAME_MAX])
 {
-	unsigned char r[10];
+	int64_t us = clock_wall_us();
+	uint64_t r;
 
-	random_bytes(r, sizeof r);
-	int at = snprintf(out, RANDOM_NAME_MAX, "%lld.", (long long)(clock_wall_s() % 1000000000000));
-	for (size_t i = 0; i < sizeof r; i++)
-		at += snprintf(out + at, (size_t)(RANDOM_NAME_MAX - at), "%02x", r[i]);
+	random_bytes(&r, sizeof r);
+	snprintf(out, RANDOM_NAME_MAX, "%lld.%05x%015llx", (long long)(us / 1000000 % 1000000000000),
+	         (unsigned)(us % 1000000), (unsigned long long)(r >> 4));
 }
