@@ -6,6 +6,7 @@
 #include "config/load.h"
 
 #include "base/alloc.h"
+#include "base/io.h"
 
 #include <errno.h>
 #include <iniparser/iniparser.h>
@@ -24,19 +25,6 @@ static int say_nothing(const char *fmt, ...)
 	return 0;
 }
 
-static bool write_all(int fd, struct slice s)
-{
-	while (s.n > 0) {
-		ssize_t w = write(fd, s.p, s.n);
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			return false;
-		s = slice_sub(s, (size_t)w, s.n);
-	}
-	return true;
-}
-
 static dictionary *parse(struct slice text)
 {
 	dictionary *d = NULL;
@@ -47,7 +35,7 @@ static dictionary *parse(struct slice text)
 		return NULL;
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	iniparser_set_error_callback(say_nothing);
-	if (write_all(fd, text))
+	if (io_write_all(fd, text) == 0)
 		d = iniparser_load(path);
 	close(fd);
 	return d;

@@ -1,6 +1,7 @@
 #include "config/rewrite.h"
 
 #include "base/alloc.h"
+#include "base/io.h"
 #include "base/random.h"
 
 #include <errno.h>
@@ -85,19 +86,6 @@ void rewrite_close(struct rewrite *r)
 	buf_free(&r->text);
 }
 
-static int write_all(int fd, struct slice s)
-{
-	while (s.n > 0) {
-		ssize_t w = write(fd, s.p, s.n);
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0)
-			return -1;
-		s = slice_sub(s, (size_t)w, s.n);
-	}
-	return 0;
-}
-
 /* A new file beside the old one, as private as it from its first byte on. */
 static int write_new(int dir, const char *name, const struct stat *like, struct slice text)
 {
@@ -107,7 +95,7 @@ static int write_new(int dir, const char *name, const struct stat *like, struct 
 	if (fd < 0)
 		return -1;
 	if ((fchown(fd, like->st_uid, like->st_gid) == 0) && fchmod(fd, like->st_mode & 07777) == 0 &&
-	    write_all(fd, text) == 0 && fsync(fd) == 0)
+	    io_write_all(fd, text) == 0 && fsync(fd) == 0)
 		return close(fd);
 	saved = errno;
 	close(fd);

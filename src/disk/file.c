@@ -1,6 +1,7 @@
 #include "disk/file.h"
 
 #include "base/alloc.h"
+#include "base/io.h"
 #include "base/random.h"
 
 #include <errno.h>
@@ -8,19 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-static int write_all(int fd, struct slice s)
-{
-	while (s.n > 0) {
-		ssize_t n = write(fd, s.p, s.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		s = slice_sub(s, (size_t)n, s.n);
-	}
-	return 0;
-}
 
 int file_write_durable(int dirfd, const char *name, struct slice bytes, struct err *e)
 {
@@ -31,7 +19,7 @@ int file_write_durable(int dirfd, const char *name, struct slice bytes, struct e
 	int rc = -1, fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (fd < 0)
 		goto out;
-	if (write_all(fd, bytes) == 0 && fsync(fd) == 0 && renameat(dirfd, temporary, dirfd, name) == 0 &&
+	if (io_write_all(fd, bytes) == 0 && fsync(fd) == 0 && renameat(dirfd, temporary, dirfd, name) == 0 &&
 	    fsync(dirfd) == 0)
 		rc = 0;
 	int saved = errno;

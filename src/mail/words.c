@@ -1,5 +1,7 @@
 #include "mail/words.h"
 
+#include "base/base64.h"
+
 #include <string.h>
 
 enum { CHARSET_MAX = 60, NAME_MAX_BYTES = 60 };
@@ -7,18 +9,6 @@ enum { CHARSET_MAX = 60, NAME_MAX_BYTES = 60 };
 static bool blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-/* -1 for what is no digit of base64. */
-static int base64_digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 static bool is_base64(struct slice text)

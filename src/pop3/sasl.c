@@ -2,6 +2,7 @@
 #include "pop3/core_internal.h"
 
 #include "base/alloc.h"
+#include "base/base64.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -23,13 +24,9 @@ static bool all_base64(struct slice s)
 		s.n--;
 		pads++;
 	}
-	for (size_t i = 0; i < s.n; i++) {
-		char ch = s.p[i];
-
-		if (!((ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '+' ||
-		      ch == '/'))
+	for (size_t i = 0; i < s.n; i++)
+		if (base64_digit(s.p[i]) < 0)
 			return false;
-	}
 	return (s.n + pads) % 4 == 0;
 }
 

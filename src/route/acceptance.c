@@ -1,5 +1,6 @@
 /* Gathered messages become committed ones: one job of the database's batch carries all that one message causes. */
 #include "base/alloc.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "mail/dot.h"
 #include "route/delivery_internal.h"
@@ -173,17 +174,9 @@ struct spool_writer {
 
 static int spool_flush(struct spool_writer *w)
 {
-	struct slice s = buf_slice(&w->out);
-
-	while (s.n > 0) {
-		ssize_t n = write(w->fd, s.p, s.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		w->size += (uint64_t)n;
-		s = slice_sub(s, (size_t)n, s.n);
-	}
+	if (io_write_all(w->fd, buf_slice(&w->out)) != 0)
+		return -1;
+	w->size += w->out.n;
 	buf_clear(&w->out);
 	return 0;
 }

@@ -1,6 +1,7 @@
 #include "route/gather.h"
 
 #include "base/alloc.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "route/delivery_internal.h"
@@ -87,19 +88,6 @@ static int open_spill(struct gather *g)
 	return unlinkat(g->d->spool_fd, name, 0);
 }
 
-static int write_all(int fd, struct slice s)
-{
-	while (s.n > 0) {
-		ssize_t n = write(fd, s.p, s.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		s = slice_sub(s, (size_t)n, s.n);
-	}
-	return 0;
-}
-
 static void fail(struct gather *g)
 {
 	log_error("delivery.spill", kv_s("error", strerror(errno)));
@@ -112,7 +100,7 @@ static void flush_chunk(struct gather *g)
 {
 	if (g->failed || g->chunk.n == 0)
 		return;
-	if (write_all(g->fd, buf_slice(&g->chunk)) != 0)
+	if (io_write_all(g->fd, buf_slice(&g->chunk)) != 0)
 		fail(g);
 	else
 		buf_clear(&g->chunk);
@@ -120,7 +108,7 @@ static void flush_chunk(struct gather *g)
 
 static void spill(struct gather *g)
 {
-	if (open_spill(g) != 0 || write_all(g->fd, buf_slice(&g->mem)) != 0) {
+	if (open_spill(g) != 0 || io_write_all(g->fd, buf_slice(&g->mem)) != 0) {
 		fail(g);
 		return;
 	}
@@ -155,7 +143,7 @@ void gather_add(struct gather *g, struct slice s)
 		return;
 	}
 	flush_chunk(g);
-	if (!g->failed && write_all(g->fd, s) != 0)
+	if (!g->failed && io_write_all(g->fd, s) != 0)
 		fail(g);
 }
 

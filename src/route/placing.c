@@ -1,6 +1,7 @@
 /* Files of committed messages: the spool, the links, the flushes. */
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "route/delivery_internal.h"
 
@@ -44,7 +45,6 @@ int placing_file_name(const struct pending *p, char out[static 80])
 
 int placing_write(int dirfd, const char *name, const void *bytes, size_t n, bool durable)
 {
-	const char *at = bytes;
 	int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	/* A leftover of a failed try: its pages may be bad, so it is not written over but replaced. */
@@ -52,16 +52,7 @@ int placing_write(int dirfd, const char *name, const void *bytes, size_t n, bool
 		fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -1;
-	while (n > 0) {
-		ssize_t done = write(fd, at, n);
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			goto fail;
-		at += done;
-		n -= (size_t)done;
-	}
-	if (durable && fsync(fd) != 0)
+	if (io_write_all(fd, slice_make(bytes, n)) != 0 || (durable && fsync(fd) != 0))
 		goto fail;
 	return close(fd);
 fail:;
@@ -137,7 +128,7 @@ static int copy_bytes(int from, int to)
 	ssize_t n;
 
 	while ((n = read(from, chunk, COPY_CHUNK)) > 0)
-		if (write(to, chunk, (size_t)n) != n)
+		if (io_write_all(to, slice_make(chunk, (size_t)n)) != 0)
 			break;
 	free(chunk);
 	return n == 0 ? 0 : -1;

@@ -1,5 +1,5 @@
 /* AUTH (RFC 4954), PLAIN (RFC 4616) and LOGIN. */
-#include "smtp/base64.h"
+#include "base/base64.h"
 #include "smtp/core_internal.h"
 
 #include <stdlib.h>

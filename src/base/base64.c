@@ -1,6 +1,6 @@
-#include "smtp/base64.h"
+#include "base/base64.h"
 
-static int value_of(char c)
+int base64_digit(char c)
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -28,7 +28,7 @@ bool base64_decode(struct slice text, struct buf *out)
 	unsigned long bits = 0;
 
 	for (size_t i = 0; i < chars; i++) {
-		int v = value_of(text.p[i]);
+		int v = base64_digit(text.p[i]);
 		if (v < 0)
 			return false;
 		bits = (bits << 6 | (unsigned long)v) & 0xffffff;
