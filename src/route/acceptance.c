@@ -43,6 +43,7 @@ struct acceptance {
 	struct extra *extras;
 	size_t nextras;
 	uint64_t bytes;
+	size_t links;
 	bool failed; /* its spool files could not be made */
 	void (*done)(void *arg, enum acceptance_result r);
 	void *arg;
@@ -347,6 +348,7 @@ static void release_memory(struct acceptance *a)
 {
 	a->d->unplaced_bytes -= a->bytes;
 	a->d->unplaced_count -= a->nmessages;
+	a->d->unlinked_count -= a->links;
 }
 
 static void committed(struct acceptance *a)
@@ -430,9 +432,11 @@ static void begin(struct acceptance *a)
 	bool spools = false;
 
 	a->bytes = 0;
+	a->links = 0;
 	for (size_t i = 0; i < a->nmessages; i++) {
 		struct accept_message *m = &a->messages[i];
 		make_pending(a->d, m);
+		a->links += placing_links(m->pending);
 		spools = spools || m->pending->spilled;
 		if (!m->pending->spilled) {
 			build_in_memory(m);
@@ -441,6 +445,7 @@ static void begin(struct acceptance *a)
 	}
 	a->d->unplaced_bytes += a->bytes;
 	a->d->unplaced_count += a->nmessages;
+	a->d->unlinked_count += a->links;
 	if (spools)
 		workers_run(a->d->workers, spool_all, after_spool, a);
 	else
@@ -469,6 +474,15 @@ static uint64_t total_size(const struct acceptance *a)
 	return all;
 }
 
+static uint64_t total_inodes(const struct acceptance *a)
+{
+	uint64_t all = a->nmessages;
+
+	for (size_t i = 0; i < a->nmessages; i++)
+		all += a->messages[i].entry != NULL ? 3 : a->messages[i].users.n;
+	return all;
+}
+
 void acceptance_commit(struct acceptance **ap, void (*done)(void *arg, enum acceptance_result r), void *arg)
 {
 	struct acceptance *a = *ap;
@@ -478,7 +492,7 @@ void acceptance_commit(struct acceptance **ap, void (*done)(void *arg, enum acce
 	a->done = done;
 	a->arg = arg;
 	d->accepting++;
-	if (sources_failed(a) || (a->nmessages > 0 && !delivery_has_room(d, total_size(a))))
+	if (sources_failed(a) || (a->nmessages > 0 && !delivery_fits(d, total_size(a), total_inodes(a))))
 		loop_post(d->loop, refuse, a);
 	else if (d->unplaced_bytes > UNPLACED_MAX || !TAILQ_EMPTY(&d->waiting))
 		TAILQ_INSERT_TAIL(&d->waiting, a, link);

@@ -138,16 +138,21 @@ void delivery_drop_ballast(struct delivery *d)
 	ballast_release(d->state_fd);
 }
 
-bool delivery_has_room(struct delivery *d, uint64_t bytes)
+bool delivery_fits(struct delivery *d, uint64_t bytes, uint64_t more_inodes)
 {
 	if (!d->ballast && !(d->ballast = ballast_fill(d->state_fd)))
 		return false;
 	/* In the log, in a file, and what is accepted but in no file yet. */
 	uint64_t need = d->unplaced_bytes + 2 * bytes + SLACK_BYTES;
-	uint64_t inodes = d->unplaced_count + SLACK_INODES;
+	uint64_t inodes = d->unplaced_count + d->unlinked_count + more_inodes + SLACK_INODES;
 
 	return fd_has_room(d->spool_fd, need, inodes) && fd_has_room(d->outqueue_fd, need, inodes) &&
 	       fd_has_room(d->state_fd, need, SLACK_INODES);
+}
+
+bool delivery_has_room(struct delivery *d, uint64_t bytes)
+{
+	return delivery_fits(d, bytes, 0);
 }
 
 /* ---- QUIT's deletions ---- */

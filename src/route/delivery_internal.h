@@ -68,6 +68,7 @@ struct pending {
 	bool queue_told;
 	size_t ndests;
 	struct dest *dests;
+	size_t links; /* counted in unlinked_count */
 };
 TAILQ_HEAD(pending_list, pending);
 
@@ -89,8 +90,9 @@ struct delivery {
 	size_t nsync_fds;
 	uint64_t unplaced_bytes;
 	size_t unplaced_count;
-	bool ballast;     /* state/ballast stands */
-	size_t accepting; /* acceptances between commit and done */
+	size_t unlinked_count; /* names that placed messages still need: on tmpfs each costs an inode */
+	bool ballast;          /* state/ballast stands */
+	size_t accepting;      /* acceptances between commit and done */
 	uint64_t seq;
 	LIST_HEAD(, box) boxes[BOX_BUCKETS];
 	struct pending_list to_write, written, linked;
@@ -115,11 +117,14 @@ struct delivery {
 	void *stopped_arg;
 };
 
+/* As delivery_has_room, for so many new inodes and names. */
+bool delivery_fits(struct delivery *d, uint64_t bytes, uint64_t inodes);
 struct box *box_get(struct delivery *d, const char *user);
 void box_wake(struct delivery *d, struct box *b);
 
 /* Files (placing.c); any thread. All 0 or -1 with errno. */
 int placing_write(int dirfd, const char *name, const void *bytes, size_t n, bool durable);
+size_t placing_links(const struct pending *p);                       /* how many names it needs outside the spool */
 int placing_file_name(const struct pending *p, char out[static 80]); /* NAME,S=SIZE */
 int placing_link(struct delivery *d, struct pending *p, struct dest *de);
 int placing_link_queue(struct delivery *d, struct pending *p);

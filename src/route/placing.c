@@ -38,6 +38,11 @@ static void env_name(const struct pending *p, char out[static ENV_NAME])
 	snprintf(out, ENV_NAME, "%s.env", p->name);
 }
 
+size_t placing_links(const struct pending *p)
+{
+	return p->env != NULL ? 3 : p->ndests; /* ID.env is a file of its own, too */
+}
+
 int placing_file_name(const struct pending *p, char out[static 80])
 {
 	return snprintf(out, 80, "%s,S=%llu", p->name, (unsigned long long)p->size);
@@ -286,6 +291,8 @@ void placing_retry(struct delivery *d)
 void placing_start(struct delivery *d, struct pending *p)
 {
 	p->seq = ++d->seq;
+	p->links = placing_links(p);
+	d->unlinked_count += p->links;
 	for (size_t i = 0; i < p->ndests; i++)
 		TAILQ_INSERT_TAIL(&p->dests[i].box->unlinked, &p->dests[i], in_box);
 	d->unplaced_count++;

@@ -226,6 +226,8 @@ static void leave_box(struct dest *de)
 /* Tells those who wait for what the round has linked. */
 static void announce(struct delivery *d, struct pending *p)
 {
+	d->unlinked_count -= p->links;
+	p->links = 0;
 	if (p->env != NULL && p->queue_linked && !p->queue_told) {
 		p->queue_told = true;
 		if (d->queued != NULL)

@@ -224,8 +224,8 @@ def test_outgoing_copy_has_aliases_and_local_copy_has_not(gateway):
     assert "anna@firm.example" in env and "x@far.example" in env and "office.lan" not in env
 
 
-@pytest.mark.parametrize("text", [b"", b"\r\n", b"Subject: s\r\n", b"Subject: s\r\n\r\nbody\r\n", b"no header at all\r\n",
-                                  b"\r\nDate: in the body\r\n"], ids=range(6))
+@pytest.mark.parametrize("text", [b"", b"\r\n", b"Subject: s\r\n", b"Subject: s\r\n\r\nbody\r\n",
+                                  b"no header at all\r\n", b"\r\nDate: in the body\r\n"], ids=range(6))
 def test_missing_fields_are_added_outside(gateway, text):
     g = gateway(away())
     g.send("anna@office.lan", ["x@far.example"], text)
