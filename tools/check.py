@@ -99,7 +99,7 @@ def e2e(path, env, scratch, words):
     if status not in (0, 5) and failed == 0:
         failed = 1
         output += f"\n{path.name}: pytest ended with {status}"
-    return f"e2e {path.name}", passed, failed, skipped, seconds, output
+    return f"{path.parent.name} {path.name}", passed, failed, skipped, seconds, output
 
 
 def jobs(build, env, scratch, words):
@@ -111,7 +111,7 @@ def jobs(build, env, scratch, words):
     gates = [(whole, f"gate {n}", c) for n, c in (
         ("layers", ["tools/layers.py"]), ("sizes", ["tools/sizes.py"]), ("keys", ["tools/keys.py", "--printer", f"{build}/keys"]))
         if (ROOT / c[0]).exists()]
-    files = [(e2e, p, env, scratch, words) for p in sorted((ROOT / "tests/e2e").glob("test_*.py"))]
+    files = [(e2e, p, env, scratch, words) for sub in ("e2e", "fault") for p in sorted((ROOT / "tests" / sub).glob("test_*.py"))]
     return quick + gates, files
 
 

@@ -7,50 +7,13 @@ import pytest
 from lib import gateway as gw
 from lib import scratch
 from lib.liar import Liar
-
-
-@pytest.fixture
-def liar():
-    made = []
-
-    def make(*args, **kw):
-        made.append(Liar(*args, **kw))
-        return made[-1]
-    yield make
-    for one in made:
-        one.close()
-
-
-def to(port, **keys):
-    return {"relay": {"host": "127.0.0.1", "port": port, "security": "none", "auth": "off", "retry": "1h",
-                      "connections": 1, **keys}}
-
-
-def mail(g, *recipients, sender="anna@office.lan", **kw):
-    g.send(sender, list(recipients), gw.message(sender=sender, to=recipients[0], **kw))
-
-
-def sync(g):
-    return g.ctl("sync", "--wait", timeout=60)
-
-
-def show(g, n=0):
-    entry = sorted(g.json("queue", "list")["messages"], key=lambda m: m["id"])[n]
-    return g.json("queue", "show", entry["id"])["message"]
-
-
-def states(g):
-    return {r["address"]: r["state"] for r in show(g)["recipients"]}
-
-
-CHUNKS = ("PIPELINING", "CHUNKING", "8BITMIME")
-OFFERS = {"chunking": CHUNKS, "pipelining": ("PIPELINING",), "neither": (), "chunking alone": ("CHUNKING",)}
+from lib.sending import CHUNKS, OFFERS, mail, show, states, sync, to
 
 
 @pytest.mark.parametrize("offers", OFFERS.values(), ids=OFFERS)
 def test_bytes_arrive_as_they_are(gateway, liar, offers):
     r = liar(offers=offers)
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     bodies = [b"..a\r\n.\r\n.b\r\n", b"", b"no end", b"\r\n\r\n", b"\xd0\xb9\xff\x80\r\n", b"n\0l\r\n",
               b"z" * 70000 + b"\r\n", b".\r\n" * 50000, b"\r\n.".join([b"x"] * 3000)]
     for n, body in enumerate(bodies):
@@ -67,7 +30,7 @@ def test_bytes_arrive_as_they_are(gateway, liar, offers):
 @pytest.mark.parametrize("offers", OFFERS.values(), ids=OFFERS)
 def test_every_recipient_refused_sends_nothing_and_spoils_nothing(gateway, liar, offers):
     r = liar(lambda verb, arg, c: "550 5.1.1 no" if verb == "RCPT" and "bad" in arg else None, offers)
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     mail(g, "bad1@far.example", "bad2@far.example", subject="refused")
     mail(g, "good@far.example", subject="good", sender="boris@office.lan")
     sync(g)
@@ -85,7 +48,7 @@ def test_data_answered_354_though_nobody_was_taken(gateway, liar):
             return "550 5.1.1 no"
         return "354 go on" if verb == "DATA" else None
     r = liar(reply, ["PIPELINING"])
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     mail(g, "bad@far.example", subject="refused")
     mail(g, "good@far.example", subject="good")
     sync(g)
@@ -116,7 +79,7 @@ def test_hostile_relay_defers_and_never_bounces(gateway, liar, name, offers):
     at, what = HOSTILE[name]
     lying = [True]
     r = liar(lambda verb, arg, c: what if verb == at and lying[0] else None, offers)
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     mail(g, "x@far.example")
     g.wait_queue(1)
     start = time.monotonic()
@@ -137,7 +100,7 @@ def test_lost_reply_goes_again_under_the_same_message_id(gateway, liar):
     def reply(verb, arg, c):
         return Liar.DROP if verb == "." and c == 1 else None
     r = liar(reply)
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     mail(g, "x@far.example", subject="twice")
     sync(g)
     assert "connection" in show(g)["recipients"][0]["last_reply"]
@@ -158,7 +121,7 @@ def test_too_many_recipients_are_split(gateway, liar):
                 return "452 4.5.3 too many recipients"
         return None
     r = liar(reply)
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     everyone = [f"r{n}@far.example" for n in range(10)]
     mail(g, *everyone)
     g.sync()
@@ -169,7 +132,7 @@ def test_too_many_recipients_are_split(gateway, liar):
 
 def test_hundreds_of_recipients(gateway, liar):
     r = liar(offers=CHUNKS)
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     everyone = [f"r{n}@far.example" for n in range(350)]
     mail(g, *everyone)
     g.sync()
@@ -188,7 +151,7 @@ def test_relay_that_takes_few_messages_a_connection(gateway, liar):
                 return "421 4.7.0 too many messages on this connection"
         return None
     r = liar(reply)
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     for n in range(7):
         mail(g, f"r{n}@far.example")
     g.sync()
@@ -198,7 +161,7 @@ def test_relay_that_takes_few_messages_a_connection(gateway, liar):
 
 def test_message_the_relay_cannot_stand_does_not_hold_up_the_others(gateway, liar):
     r = liar(lambda verb, arg, c: Liar.DROP if verb == "RCPT" and "poison" in arg else None)
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     mail(g, "poison@far.example")
     for n in range(5):
         mail(g, f"r{n}@far.example")
@@ -223,7 +186,7 @@ def test_connections_at_once(gateway, liar):
 
 def test_size_that_the_relay_announces(gateway, liar):
     r = liar(offers=["PIPELINING", "SIZE 1000"])
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     mail(g, "big@far.example", body=b"x" * 2000 + b"\r\n")
     mail(g, "small@far.example")
     sync(g)
@@ -234,7 +197,7 @@ def test_size_that_the_relay_announces(gateway, liar):
 
 def test_relays_by_sender(gateway, liar):
     first, second = liar(), liar()
-    sections = to(first.port)
+    sections = to(first.port, connections=1)
     sections["relay second"] = {"host": "127.0.0.1", "port": second.port, "senders": "boris@firm.example"}
     g = gateway(sections)
     mail(g, "x@far.example")
@@ -246,7 +209,7 @@ def test_relays_by_sender(gateway, liar):
 
 def test_one_relay_that_hangs_delays_no_other(gateway, liar):
     first, second = liar(lambda verb, arg, c: time.sleep(30) if verb == "MAIL" else None), liar()
-    sections = to(first.port)
+    sections = to(first.port, connections=1)
     sections["relay second"] = {"host": "127.0.0.1", "port": second.port, "senders": "boris@firm.example"}
     sections["sync"] = {"on_send": "yes"}
     g = gateway(sections)
@@ -258,7 +221,7 @@ def test_one_relay_that_hangs_delays_no_other(gateway, liar):
 
 def test_queue_by_hand(gateway, liar):
     r = liar()
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     for name in ("a", "b", "c"):
         mail(g, f"{name}@far.example", "shared@far.example", subject=name)
     g.wait_queue(3)
@@ -283,7 +246,7 @@ def test_queue_by_hand(gateway, liar):
 
 def test_removed_file_is_a_dropped_message(gateway, liar):
     r = liar()
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     mail(g, "x@far.example", subject="one")
     mail(g, "y@far.example", subject="two")
     [first, second] = g.wait_queue(2)
@@ -296,7 +259,7 @@ def test_removed_file_is_a_dropped_message(gateway, liar):
 
 def test_removed_while_down(gateway, liar):
     r = liar()
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     mail(g, "x@far.example")
     [one] = g.wait_queue(1)
     g.stop()
@@ -309,7 +272,7 @@ def test_removed_while_down(gateway, liar):
 
 def test_queue_survives_a_kill(gateway, liar):
     r = liar()
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     for n in range(20):
         mail(g, f"r{n}@far.example")
     g.restart(kill=True)
@@ -323,7 +286,7 @@ def test_queue_survives_a_kill(gateway, liar):
 
 def test_expired_mail_bounces_and_a_null_sender_goes_to_postmaster(gateway, liar):
     r = liar(lambda verb, arg, c: "451 4.7.1 greylisted" if verb == "RCPT" else None)
-    g = gateway(to(r.port, max_age="1s"))
+    g = gateway(to(r.port, connections=1, max_age="1s"))
     mail(g, "x@far.example")
     g.wait_queue(1)
     time.sleep(2.1)
@@ -335,7 +298,7 @@ def test_expired_mail_bounces_and_a_null_sender_goes_to_postmaster(gateway, liar
 
 def test_refused_receipt_goes_to_postmaster_not_to_its_author(gateway, liar):
     r = liar(lambda verb, arg, c: "550 5.1.1 no" if verb == "RCPT" else None)
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     g.send("", ["x@far.example"], gw.message(sender="anna@office.lan", to="x@far.example", subject="read"))
     sync(g)
     assert len(g.wait_box("postmaster")) == 1
@@ -348,7 +311,7 @@ def test_stop_lets_the_running_transaction_end(gateway, liar):
         if verb == ".":
             time.sleep(1.5)
     r = liar(reply)
-    g = gateway(to(r.port))
+    g = gateway(to(r.port, connections=1))
     mail(g, "x@far.example")
     g.ctl("sync")
     scratch.wait_for(lambda: r.verbs("DATA"), 10)

@@ -1,49 +1,14 @@
 """The outqueue and time: warnings, expiry, clocks that jump, restarts between a commit and its files, reloads."""
 import base64
-import sqlite3
 import time
 
 import pytest
 
 from lib import gateway as gw
 from lib import scratch
-from lib.liar import Liar
+from lib.sending import greylisting, mail, to, while_stopped
 
 DAY = 86400
-
-
-@pytest.fixture
-def liar():
-    made = []
-
-    def make(*args, **kw):
-        made.append(Liar(*args, **kw))
-        return made[-1]
-    yield make
-    for one in made:
-        one.close()
-
-
-def to(port, **keys):
-    return {"relay": {"host": "127.0.0.1", "port": port, "security": "none", "auth": "off", "retry": "1h", **keys}}
-
-
-def mail(g, *recipients, sender="anna@office.lan", **kw):
-    g.send(sender, list(recipients), gw.message(sender=sender, to=recipients[0], **kw))
-
-
-def while_stopped(g, sql, *args):
-    """Runs SQL on the gateway's database between a stop and a start."""
-    g.stop()
-    db = sqlite3.connect(g.home / "state/ofmsrv.db")
-    with db:
-        db.execute(sql, args)
-    db.close()
-    g.start()
-
-
-def greylisting(verb, arg, connection):
-    return "451 4.7.1 greylisted" if verb == "RCPT" else None
 
 
 def test_one_delay_warning_after_four_hours_and_a_failed_try(gateway, liar):

@@ -15,25 +15,9 @@ from lib import gateway as gw
 from lib import scratch
 from lib.clients import Line, SMTP
 from lib.gateway import message
-from lib.liar import Liar
+from lib.sending import to
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def liar():
-    made = []
-
-    def make(*args, **kw):
-        made.append(Liar(*args, **kw))
-        return made[-1]
-    yield make
-    for one in made:
-        one.close()
-
-
-def to(port, **keys):
-    return {"relay": {"host": "127.0.0.1", "port": port, "security": "none", "auth": "off", "retry": "1h", **keys}}
 
 
 def memory(g):
