@@ -127,6 +127,21 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# ---- speed ----
+
+BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(filter-out tests/bench/kit.c,$(wildcard tests/bench/*.c)))
+.PHONY: bench bench-build
+# Side by side with its peers; B=B4 (or B="B1 B2"): those jobs alone, JSON=file: the figures, ROUNDS=, SCALE=.
+bench:
+	@tools/deps.sh build test bench
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all bench-build
+	@tests/bench/bench.py $(B) $(if $(JSON),--json $(JSON)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE))
+
+bench-build: $(BENCH_BIN)
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/kit.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lssl -lcrypto -pthread
+
 # ---- gates ----
 
 .PHONY: lint layers sizes keys
@@ -175,6 +190,7 @@ help:
 	@echo 'make             builds ofmsrv and ofmctl'
 	@echo 'make check       every test; check-asan: the same under sanitizers; unit, replay: parts of it'
 	@echo 'make fuzz TIME=s fuzzes each target for so many seconds (FUZZ=name: one of them)'
+	@echo 'make bench       speed beside Postfix, Dovecot, fetchmail and others; B=B4: one job, JSON=file: figures'
 	@echo 'make lint        clang-format, clang-tidy, cppcheck, shellcheck; layers, sizes: the gates on structure'
 	@echo 'make keys        writes the list of keys into the manual anew'
 	@echo 'make install     DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR)), STATEDIR ($(STATEDIR))'

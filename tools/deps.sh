@@ -1,5 +1,5 @@
 #!/bin/bash
-# usage: tools/deps.sh build|test|lint|fuzz…   — installs what those need and is missing, from Debian's packages.
+# usage: tools/deps.sh build|test|lint|fuzz|bench…   — installs what those need and is missing, from Debian's packages.
 # Quiet, and nothing at all where everything is there. Starts no service.
 set -eu
 
@@ -14,6 +14,7 @@ packages() {
 			fetchmail mpop getmail6 mutt curl msmtp swaks libnet-ssleay-perl libauthen-sasl-perl
 		;;
 	lint) echo clang clang-format clang-tidy cppcheck shellcheck git ;;
+	bench) echo postfix dovecot-pop3d dovecot-sieve fetchmail mpop getmail6 fdm maildrop ;;
 	fuzz) echo clang ;;
 	*)
 		echo "deps.sh: no such set: $1" >&2

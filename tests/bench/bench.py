@@ -1,0 +1,70 @@
+#!/usr/bin/python3
+"""make bench: ours beside its peers, on the same work, in one run. `bench.py B1 B4` runs those jobs alone."""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from rig import report  # noqa: E402
+from jobs import b1_accept  # noqa: E402
+
+JOBS = {**b1_accept.JOBS}
+
+
+class Options:
+    def __init__(self, rounds, scale):
+        self.rounds, self.scale = rounds, scale
+
+    def scaled(self, n):
+        return max(20, int(n * self.scale))
+
+
+def machine():
+    return {"cpus": os.cpu_count(), "kernel": platform.release(), "loadavg": os.getloadavg(),
+            "date": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__)
+    a.add_argument("jobs", nargs="*", help="B1 … B10; without any, all")
+    a.add_argument("--rounds", type=int, default=3)
+    a.add_argument("--scale", type=float, default=1.0, help="so much of each job's usual work")
+    a.add_argument("--json", help="writes the figures there, over those of the same jobs")
+    o = a.parse_args()
+    wanted = [j.upper() for j in o.jobs] or list(JOBS)
+    unknown = [j for j in wanted if j not in JOBS]
+    if unknown:
+        a.error(f"no such job: {', '.join(unknown)} (there are {', '.join(JOBS)})")
+    rows, failed, before = [], [], machine()
+    for name in wanted:
+        try:
+            rows += JOBS[name](Options(o.rounds, o.scale))
+        except Exception as e:  # one job's failure is said, and does not cost the others
+            failed.append(f"{name}: {type(e).__name__}: {e}")
+            print(failed[-1], file=sys.stderr)
+    print(report.text(rows))
+    print(f"load average {before['loadavg'][0]:.1f} at the start, {os.getloadavg()[0]:.1f} at the end, "
+          f"{os.cpu_count()} processors")
+    if o.json:
+        keep(pathlib.Path(o.json), rows, before)
+    for f in failed:
+        print("FAILED " + f)
+    return 1 if failed else 0
+
+
+def keep(path, rows, before):
+    """Jobs that ran replace what the file says of them."""
+    old = json.loads(path.read_text()) if path.exists() else {"rows": []}
+    ran = {r.job for r in rows}
+    new = [r for r in old["rows"] if r["job"] not in ran]
+    for r in rows:
+        new.append(dict(r.as_json(), loadavg=[round(before["loadavg"][0], 1), round(os.getloadavg()[0], 1)]))
+    new.sort(key=lambda r: (int(r["job"][1:]) if r["job"][1:].isdigit() else 99))
+    path.write_text(json.dumps({"machine": before, "rows": new}, indent=1, ensure_ascii=False) + "\n")
+
+
+sys.exit(main())

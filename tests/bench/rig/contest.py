@@ -1,0 +1,74 @@
+"""Contestants in turn, several rounds, so that what else the machine does hits all alike; and what came out."""
+import statistics
+import sys
+
+QUICK_ROUNDS, ROUNDS = 1, 3
+
+
+class Contest:
+    """figures[name][key] = [value of each round]. A contestant is a callable that returns a number or {key: number}."""
+
+    def __init__(self, rounds, contestants, job="", once=()):
+        """Those in `once` run in the first round alone: what they need is minutes."""
+        self.figures = {}
+        for r in range(rounds):
+            for name, run in contestants.items():
+                if r > 0 and name in once:
+                    continue
+                print(f"  {job} round {r + 1}/{rounds}: {name}", file=sys.stderr, end=" ", flush=True)
+                got = run()
+                got = got if isinstance(got, dict) else {"": got}
+                print(" ".join(f"{k} {v:,.4g}".strip() for k, v in got.items()), file=sys.stderr, flush=True)
+                for key, value in got.items():
+                    self.figures.setdefault(name, {}).setdefault(key, []).append(value)
+
+    def row(self, key, names=None):
+        return {n: f[key] for n, f in self.figures.items() if key in f and (names is None or n in names)}
+
+
+def median(values):
+    return statistics.median(values)
+
+
+class Row:
+    """One line of the table. values: {contestant: [a value each round]}, ours is "ofmsrv"; limits: the same for what the
+    machine or a null peer reaches; targets: [(what, factor, of)], where `of` names a contestant or limit. With
+    better="more" ours has to be at least factor × of; with "less", at most of / factor. A target of ours alone is (what,
+    bound, None)."""
+
+    def __init__(self, job, what, unit, values, limits=None, targets=(), better="more", note=""):
+        self.job, self.what, self.unit, self.better, self.note = job, what, unit, better, note
+        self.values, self.limits = values, limits or {}
+        self.targets = targets
+
+    def figure(self, name):
+        both = {**self.values, **self.limits}
+        return median(both[name]) if both.get(name) else None
+
+    def ours(self):
+        return self.figure("ofmsrv")
+
+    def ratio(self, name):
+        """How many times better ours is than that one."""
+        ours, other = self.ours(), self.figure(name)
+        if not ours or not other:
+            return None
+        return ours / other if self.better == "more" else other / ours
+
+    def verdicts(self):
+        for what, factor, of in self.targets:
+            if of is None:
+                ok = self.ours() >= factor if self.better == "more" else self.ours() <= factor
+            else:
+                ratio = self.ratio(of)
+                if ratio is None:
+                    continue
+                ok = ratio >= factor
+            yield what, bool(ok)
+
+    def as_json(self):
+        return {"job": self.job, "what": self.what, "unit": self.unit, "better": self.better, "note": self.note,
+                "values": self.values, "limits": self.limits,
+                "medians": {n: self.figure(n) for n in {**self.values, **self.limits}},
+                "ratios": {n: self.ratio(n) for n in {**self.values, **self.limits} if n != "ofmsrv"},
+                "targets": [{"target": w, "reached": ok} for w, ok in self.verdicts()]}
