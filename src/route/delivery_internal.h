@@ -61,9 +61,10 @@ struct pending {
 	int64_t row; /* set by the writer's thread */
 	char *bytes; /* owned; NULL once a file holds them */
 	bool spilled;
-	bool write_failed;
-	bool marked; /* the row says that all is linked */
-	char *env;   /* outqueue: the text of ID.env; NULL for mailboxes */
+	int write_error; /* errno of the last try; 0 = written */
+	bool stale;      /* its file's pages may be lost: the bytes come from the database again */
+	bool marked;     /* the row says that all is linked */
+	char *env;       /* outqueue: the text of ID.env; NULL for mailboxes */
 	bool queue_linked;
 	bool queue_told;
 	size_t ndests;
@@ -105,6 +106,8 @@ struct delivery {
 	int64_t retry_at;
 	size_t nwaiters;
 	int64_t last_round;
+	int sync_error;  /* of the last round; 0 = it went well */
+	int write_error; /* of the last write */
 	struct loop_timer *round_timer;
 	/* outside view */
 	void (*queued)(void *arg, const char *id);
@@ -140,8 +143,14 @@ void placing_retry(struct delivery *d);
 void pending_free(struct pending **p);
 /* Starts a round at once, or when ROUND_MS have passed since the last one began. */
 void settler_kick(struct delivery *d, bool now);
+/* Nobody waits for this message any more: it cannot be placed for now. */
+void settler_stop_waiting(struct delivery *d, struct pending *p);
+/* Brings a stale message's bytes back, and then lets it be written. */
+void settler_reload(struct delivery *d, struct pending *p);
 void settler_init(struct delivery *d);
 int settler_drop_row(struct db_conn *c, int64_t row, struct err *e);
+/* Some destinations are linked and synced, others have failed: only those stay in the row. */
+int settler_narrow_row(struct db_conn *c, const struct pending *p, struct err *e);
 void settler_forget_tombs(struct tomb_list *list);
 /* The disk is full: gives deletions and settling the ballast's space. */
 void delivery_drop_ballast(struct delivery *d);

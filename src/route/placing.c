@@ -152,12 +152,13 @@ static int copy_over(int spool, const char *name, int dir, const char *target)
 	to = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (to < 0)
 		goto out;
-	if (copy_bytes(from, to) == 0 && fsync(to) == 0 && renameat(dir, temporary, dir, target) == 0 &&
-	    fsync(dir) == 0)
+	bool renamed = copy_bytes(from, to) == 0 && fsync(to) == 0 && renameat(dir, temporary, dir, target) == 0;
+	if (renamed && fsync(dir) == 0)
 		rc = 0;
 	int saved = errno;
+	/* What is tried again must not find its own name taken. */
 	if (rc != 0)
-		unlinkat(dir, temporary, 0);
+		unlinkat(dir, renamed ? target : temporary, 0);
 	close(to);
 	errno = saved;
 out:
@@ -201,8 +202,10 @@ int placing_link_queue(struct delivery *d, struct pending *p)
 
 	env_name(p, env);
 	snprintf(eml, sizeof eml, "%s.eml", p->name);
-	/* The message last: whoever sees ID.eml finds its envelope. */
-	if (link_into(d->outqueue_spool_fd, env, d->outqueue_fd, env) != 0)
+	/* The message last: whoever sees ID.eml finds its envelope. An envelope alone is what a broken-off try left. */
+	if (link_into(d->outqueue_spool_fd, env, d->outqueue_fd, env) != 0 &&
+	    (errno != EEXIST || unlinkat(d->outqueue_fd, env, 0) != 0 ||
+	     link_into(d->outqueue_spool_fd, env, d->outqueue_fd, env) != 0))
 		return -1;
 	return link_into(d->outqueue_spool_fd, p->name, d->outqueue_fd, eml);
 }
@@ -230,25 +233,34 @@ static void write_some(void *arg)
 
 	TAILQ_FOREACH(p, &t->list, link)
 	{
-		p->write_failed = placing_spool(t->d, p) != 0;
-		if (p->write_failed)
-			log_error("delivery.write", kv_s("id", p->name), kv_s("error", strerror(errno)));
+		p->write_error = placing_spool(t->d, p) != 0 ? errno : 0;
 	}
 }
 
 static void dispatch(struct delivery *d);
 
+/* One line when it begins, one when it ends. */
+static void note_writing(struct delivery *d, int error)
+{
+	if (error != 0 && error != d->write_error)
+		log_error("delivery.write", kv_s("error", strerror(error)));
+	else if (error == 0 && d->write_error != 0)
+		log_info("delivery.write_again");
+	d->write_error = error;
+}
+
 static void after_write(void *arg)
 {
 	struct write_task *t = arg;
 	struct delivery *d = t->d;
-	bool failed = false;
+	int failed = 0;
 
 	d->writing--;
 	for (struct pending *p; (p = TAILQ_FIRST(&t->list)) != NULL;) {
 		TAILQ_REMOVE(&t->list, p, link);
-		if (p->write_failed) {
-			failed = true;
+		if (p->write_error != 0) {
+			failed = p->write_error;
+			settler_stop_waiting(d, p);
 			TAILQ_INSERT_TAIL(&d->to_write, p, link);
 			continue;
 		}
@@ -263,20 +275,35 @@ static void after_write(void *arg)
 	settler_kick(d, false);
 	acceptance_resume(d);
 	/* A full disk: the settler's rounds free space and try again. */
-	if (!failed)
+	note_writing(d, failed);
+	if (failed == 0)
 		dispatch(d);
+}
+
+static struct write_task *next_task(struct delivery *d)
+{
+	struct write_task *t = xcalloc(1, sizeof *t);
+
+	t->d = d;
+	TAILQ_INIT(&t->list);
+	for (int i = 0; i < WRITE_AT_ONCE && !TAILQ_EMPTY(&d->to_write); i++) {
+		struct pending *p = TAILQ_FIRST(&d->to_write);
+		TAILQ_REMOVE(&d->to_write, p, link);
+		if (p->stale)
+			settler_reload(d, p);
+		else
+			TAILQ_INSERT_TAIL(&t->list, p, link);
+	}
+	return t;
 }
 
 static void dispatch(struct delivery *d)
 {
 	while (d->writing < WRITE_TASKS && !TAILQ_EMPTY(&d->to_write)) {
-		struct write_task *t = xcalloc(1, sizeof *t);
-		t->d = d;
-		TAILQ_INIT(&t->list);
-		for (int i = 0; i < WRITE_AT_ONCE && !TAILQ_EMPTY(&d->to_write); i++) {
-			struct pending *p = TAILQ_FIRST(&d->to_write);
-			TAILQ_REMOVE(&d->to_write, p, link);
-			TAILQ_INSERT_TAIL(&t->list, p, link);
+		struct write_task *t = next_task(d);
+		if (TAILQ_EMPTY(&t->list)) {
+			free(t);
+			continue;
 		}
 		d->writing++;
 		workers_run(d->workers, write_some, after_write, t);

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -73,12 +74,22 @@ static void env_of(void *arg, struct outqueue_message *m)
 	outqueue_message_free(&m);
 }
 
+/* ID.eml is linked last and its bytes were durable before: where it stands, all is done. */
+static bool queue_stands(const struct delivery *d, const char *id)
+{
+	char eml[RANDOM_NAME_MAX + 8];
+	struct stat st;
+
+	snprintf(eml, sizeof eml, "%s.eml", id);
+	return fstatat(d->outqueue_fd, eml, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int queue_needs(struct recovery *r, const struct row *row, struct pending *p)
 {
 	int waiting = outqueue_pending(r->c, row->name, r->e);
 
-	if (waiting <= 0)
-		return waiting;
+	if (waiting <= 0 || queue_stands(r->d, row->name))
+		return waiting < 0 ? -1 : 0;
 	if (outqueue_load(r->c, row->name, env_of, p, r->e) != 0)
 		return -1;
 	return p->env != NULL;
@@ -237,12 +248,16 @@ static int link_chunk(struct recovery *r, struct pending_list *failed)
 	return 0;
 }
 
-static int drop_chunk(struct recovery *r)
+/* What could not be placed keeps its row for just that: the tombstones that guard the rest go soon. */
+static int drop_chunk(struct recovery *r, const struct pending_list *failed)
 {
 	struct pending *p;
 
 	if (db_exec(r->c, "BEGIN IMMEDIATE", r->e) != 0)
 		return -1;
+	TAILQ_FOREACH(p, failed, link)
+	if (p->env == NULL && settler_narrow_row(r->c, p, r->e) != 0)
+		goto fail;
 	TAILQ_FOREACH(p, &r->chunk, link)
 	{
 		if (settler_drop_row(r->c, p->row, r->e) != 0)
@@ -271,7 +286,8 @@ static int recover_rows(struct recovery *r)
 	do {
 		struct pending_list failed;
 		TAILQ_INIT(&failed);
-		if (read_chunk(r) != 0 || write_chunk(r) != 0 || link_chunk(r, &failed) != 0 || drop_chunk(r) != 0) {
+		if (read_chunk(r) != 0 || write_chunk(r) != 0 || link_chunk(r, &failed) != 0 ||
+		    drop_chunk(r, &failed) != 0) {
 			TAILQ_CONCAT(&r->chunk, &failed, link);
 			free_chunk(r, false);
 			return -1;

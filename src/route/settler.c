@@ -3,7 +3,8 @@
  *   1. freeze W, N and the unlinked tombstones T
  *   2. syncfs: the bytes of W, the names of N and the unlinks of T are now durable
  *   3. link W: a name in new/ always has durable bytes
- *   4. one commit: mark W as linked in this boot, drop the rows of N and of T
+ *   4. commit: mark W as linked in this boot, drop the rows of N; then, in a commit behind it, those of T: a
+ *      tombstone must not go before the row from which its message could come back
  *   5. unlink the spool files of N; W is the next round's N
  *
  * Steps 2 and 3 run on a worker, the rest on the loop. After a failed sync nothing advances: the files of W are
@@ -25,6 +26,7 @@ struct round {
 	int error;
 	unsigned commits; /* under way */
 	bool commit_failed;
+	bool tombs_committed;
 };
 
 struct settle_job { /* one commit's share of a round */
@@ -101,8 +103,7 @@ int settler_drop_row(struct db_conn *c, int64_t row, struct err *e)
 	return delete_row(c, "DELETE FROM linked WHERE message = ?", row, e);
 }
 
-/* Some destinations are linked and synced, others have failed: only those stay in the row. */
-static int narrow_row(struct db_conn *c, const struct pending *p, struct err *e)
+int settler_narrow_row(struct db_conn *c, const struct pending *p, struct err *e)
 {
 	sqlite3_stmt *st = db_stmt(c, "UPDATE message SET dests = ? WHERE id = ?", e);
 	struct buf rest;
@@ -132,7 +133,7 @@ static bool all_linked(const struct pending *p)
 static int drop_row(struct db_conn *c, const struct pending *p, struct err *e)
 {
 	if (!all_linked(p))
-		return p->env != NULL ? 0 : narrow_row(c, p, e);
+		return p->env != NULL ? 0 : settler_narrow_row(c, p, e);
 	return settler_drop_row(c, p->row, e);
 }
 
@@ -164,6 +165,7 @@ static int apply_settle(struct db_conn *c, void *arg, struct err *e)
 }
 
 static void end_round(struct round *r);
+static void on_commit(struct round *r);
 
 static void on_settled(void *arg, enum db_outcome outcome, const struct err *e)
 {
@@ -179,8 +181,7 @@ static void on_settled(void *arg, enum db_outcome outcome, const struct err *e)
 	free(j->drop);
 	free(j->tombs);
 	free(j);
-	if (--r->commits == 0)
-		end_round(r);
+	on_commit(r);
 }
 
 static struct settle_job *next_job(struct round *r, struct pending **w, struct pending **n, struct tomb **t)
@@ -200,11 +201,8 @@ static struct settle_job *next_job(struct round *r, struct pending **w, struct p
 	return j;
 }
 
-static void commit_round(struct round *r)
+static void submit_jobs(struct round *r, struct pending *w, struct pending *n, struct tomb *t)
 {
-	struct pending *w = TAILQ_FIRST(&r->w), *n = TAILQ_FIRST(&r->n);
-	struct tomb *t = TAILQ_FIRST(&r->t);
-
 	r->commits = 1; /* ours, so that an early done does not end the round */
 	while (w != NULL || n != NULL || t != NULL) {
 		struct settle_job *j = next_job(r, &w, &n, &t);
@@ -212,15 +210,42 @@ static void commit_round(struct round *r)
 		r->commits++;
 		database_submit(r->d->db, &job);
 	}
-	if (--r->commits == 0)
+	on_commit(r);
+}
+
+static void commit_tombs(struct round *r)
+{
+	r->tombs_committed = true;
+	submit_jobs(r, NULL, NULL, TAILQ_FIRST(&r->t));
+}
+
+static void on_commit(struct round *r)
+{
+	if (--r->commits > 0)
+		return;
+	if (r->commit_failed || r->tombs_committed)
 		end_round(r);
+	else
+		commit_tombs(r);
 }
 
 /* ---- between the steps, on the loop ---- */
 
-static void leave_box(struct dest *de)
+static void leave_box(struct delivery *d, struct dest *de)
 {
-	TAILQ_REMOVE(&de->box->unlinked, de, in_box);
+	struct box *b = de->box;
+
+	if (de->message == NULL)
+		return; /* in an earlier round */
+	TAILQ_REMOVE(&b->unlinked, de, in_box);
+	de->message = NULL;
+	box_wake(d, b);
+}
+
+void settler_stop_waiting(struct delivery *d, struct pending *p)
+{
+	for (size_t i = 0; i < p->ndests; i++)
+		leave_box(d, &p->dests[i]);
 }
 
 /* Tells those who wait for what the round has linked. */
@@ -235,30 +260,37 @@ static void announce(struct delivery *d, struct pending *p)
 	}
 	for (size_t i = 0; i < p->ndests; i++) {
 		struct dest *de = &p->dests[i];
-		if (de->message == NULL)
-			continue; /* left its box in an earlier round */
-		leave_box(de);
-		de->message = NULL;
-		if (de->failed) {
+		if (de->failed && de->message != NULL) {
 			log_error("delivery.link", kv_s("id", p->name), kv_s("user", de->box->user),
 			          kv_s("error", strerror(de->error)));
 			if (d->trouble != NULL)
 				d->trouble(d->trouble_arg, de->box->user, de->error);
 		}
-		box_wake(d, de->box);
+		leave_box(d, de);
 	}
 }
 
-static void reload_bytes(struct delivery *d, struct pending *p);
+/* One line when it begins, one when it ends. */
+static void note_sync(struct delivery *d, int error)
+{
+	if (error != 0 && error != d->sync_error)
+		log_error("delivery.sync", kv_s("error", strerror(error)));
+	else if (error == 0 && d->sync_error != 0)
+		log_info("delivery.sync_again");
+	d->sync_error = error;
+}
 
 static void sync_failed(struct round *r)
 {
 	struct delivery *d = r->d;
 
-	log_error("delivery.sync", kv_s("error", strerror(r->error)));
 	for (struct pending *p; (p = TAILQ_FIRST(&r->w)) != NULL;) {
 		TAILQ_REMOVE(&r->w, p, link);
-		reload_bytes(d, p);
+		settler_stop_waiting(d, p);
+		/* A large message's file was flushed before its commit; only its envelope file may have suffered. */
+		p->stale = !p->spilled;
+		d->unplaced_count++;
+		TAILQ_INSERT_TAIL(&d->to_write, p, link);
 	}
 	TAILQ_CONCAT(&d->linked, &r->n, link);
 	TAILQ_CONCAT(&d->tombs, &r->t, link);
@@ -272,13 +304,14 @@ static void after_link(void *arg)
 	struct round *r = arg;
 	struct pending *p;
 
+	note_sync(r->d, r->synced ? 0 : r->error);
 	if (!r->synced) {
 		sync_failed(r);
 		return;
 	}
 	TAILQ_FOREACH(p, &r->w, link)
 	announce(r->d, p);
-	commit_round(r);
+	submit_jobs(r, TAILQ_FIRST(&r->w), TAILQ_FIRST(&r->n), NULL);
 }
 
 /* ---- step 5 ---- */
@@ -403,8 +436,8 @@ void settler_kick(struct delivery *d, bool now)
 			loop_timer_set(d->round_timer, d->retry_at - clock_mono_ms());
 		return;
 	}
-	int64_t wait = d->last_round + ROUND_MS - clock_mono_ms();
-	if (now || wait <= 0 || (has_waiters(d) && !TAILQ_EMPTY(&d->written)))
+	int64_t wait = d->last_round + (d->sync_error != 0 ? WRITE_RETRY_MS : ROUND_MS) - clock_mono_ms();
+	if ((now && d->sync_error == 0) || wait <= 0 || (has_waiters(d) && !TAILQ_EMPTY(&d->written)))
 		start_round(d);
 	else
 		loop_timer_set(d->round_timer, wait);
@@ -443,28 +476,24 @@ static void on_bytes(void *arg, int rc, const struct err *e)
 {
 	struct reload *l = arg;
 	struct delivery *d = l->d;
+	struct pending *p = l->p;
 
+	TAILQ_INSERT_TAIL(&d->to_write, p, link);
 	if (rc != 0) {
-		log_error("delivery.reload", kv_s("error", e->text));
-		TAILQ_INSERT_TAIL(&d->retry, l->p, link);
+		log_error("delivery.reload", kv_s("id", p->name), kv_s("error", e->text));
+		settler_kick(d, false);
 	} else {
-		d->unplaced_bytes += l->p->size;
-		d->unplaced_count++;
-		TAILQ_INSERT_TAIL(&d->to_write, l->p, link);
+		p->stale = false;
+		d->unplaced_bytes += p->size;
 		placing_retry(d);
 	}
 	free(l);
 }
 
-static void reload_bytes(struct delivery *d, struct pending *p)
+void settler_reload(struct delivery *d, struct pending *p)
 {
-	/* A large message's file was flushed before its commit; only its envelope file may have suffered. */
-	if (p->spilled) {
-		d->unplaced_count++;
-		TAILQ_INSERT_TAIL(&d->to_write, p, link);
-		return;
-	}
 	struct reload *l = xmalloc(sizeof *l);
+
 	*l = (struct reload){d, p};
 	database_read(d->db, read_bytes, on_bytes, l);
 }

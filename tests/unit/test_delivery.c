@@ -285,27 +285,112 @@ static void a_crash_after_the_commit_loses_and_doubles_nothing(void **state)
 	}
 }
 
-static void the_outqueue_gets_message_and_envelope(void **state)
+static void queue_one(struct world *w)
 {
-	struct world *w = *state;
 	struct outqueue_entry en = {.sender = (char *)"a@firm.example", .local_sender = (char *)"anna"};
 	struct acceptance *acc = acceptance_new(w->delivery, DB_LANE_SMTP);
-	struct stat st;
 
 	strlist_add(&en.recipients, "x@far.example");
-	delivery_on_queued(w->delivery, on_queued, w);
 	acceptance_to_outqueue(acc, acceptance_message(acc, slice_of("A: b\r\n\r\nc\r\n"), NULL, 0, false), &en);
 	w->waiting += 2;
 	acceptance_commit(&acc, on_done, w);
 	run(w);
 	assert_int_equal(w->result, ACCEPTED);
-	for (int i = 0; i < 2; i++) {
-		char *path = xasprintf("%s/%s.%s", w->config.outqueue, w->queued, i == 0 ? "eml" : "env");
-		assert_int_equal(stat(path, &st), 0);
-		assert_true(st.st_size > 0);
+	strlist_free(&en.recipients);
+}
+
+/* Files in outqueue/ (or its .spool) that end so; the last one's name. */
+static unsigned count_queue(struct world *w, const char *sub, const char *suffix, char name[static 256])
+{
+	char *path = xasprintf("%s/%s", w->config.outqueue, sub);
+	DIR *dir = opendir(path);
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	for (const struct dirent *de; (de = readdir(dir)) != NULL;) {
+		size_t len = strlen(de->d_name), tail = strlen(suffix);
+		if (de->d_name[0] == '.' || len < tail || strcmp(de->d_name + len - tail, suffix) != 0)
+			continue;
+		snprintf(name, 256, "%s", de->d_name);
+		n++;
+	}
+	closedir(dir);
+	free(path);
+	return n;
+}
+
+static void the_outqueue_gets_message_and_envelope(void **state)
+{
+	struct world *w = *state;
+	char name[256];
+
+	delivery_on_queued(w->delivery, on_queued, w);
+	queue_one(w);
+	assert_int_equal(count_queue(w, ".", ".eml", name), 1);
+	assert_int_equal(count_queue(w, ".", ".env", name), 1);
+}
+
+static void die(void *arg, const char *id)
+{
+	(void)arg;
+	(void)id;
+	_exit(7);
+}
+
+static unsigned rows(struct world *w)
+{
+	sqlite3_stmt *st;
+	char *path = xasprintf("%s/state/ofmsrv.db", w->dir);
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM message", -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	unsigned n = (unsigned)sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	free(path);
+	return n;
+}
+
+/* The files are linked, and the row does not say so yet. lose: the names that the power cut takes. */
+static void queue_and_crash(struct world *w, const char *lose)
+{
+	char name[256];
+	int status;
+	pid_t pid;
+
+	close_world(w);
+	if ((pid = fork()) == 0) {
+		open_world(w);
+		delivery_on_queued(w->delivery, die, w);
+		queue_one(w);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	assert_int_equal(rows(w), 1);
+	while (lose != NULL && count_queue(w, ".", lose, name) > 0) {
+		char *path = xasprintf("%s/%s", w->config.outqueue, name);
+		assert_int_equal(unlink(path), 0);
 		free(path);
 	}
-	strlist_free(&en.recipients);
+	open_world(w);
+}
+
+static void a_crash_between_linking_and_its_mark_queues_once(void **state)
+{
+	struct world *w = *state;
+	char name[256];
+
+	for (unsigned i = 0; i < 2; i++) {
+		queue_and_crash(w, i == 0 ? NULL : ".eml");
+		assert_int_equal(rows(w), 0);
+		assert_int_equal(count_queue(w, ".spool", "", name), 0);
+		/* A lost name takes the first round's message along. */
+		assert_int_equal(count_queue(w, ".", ".eml", name), 1);
+		assert_int_equal(count_queue(w, ".", ".env", name), i + 1);
+	}
 }
 
 static void deleted_mail_stays_deleted_over_a_crash(void **state)
@@ -365,6 +450,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(large_message_spills_and_arrives_whole, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_crash_after_the_commit_loses_and_doubles_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_outqueue_gets_message_and_envelope, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_crash_between_linking_and_its_mark_queues_once, setup, teardown),
 	    cmocka_unit_test_setup_teardown(deleted_mail_stays_deleted_over_a_crash, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_commits_together_fails_together, setup, teardown),
 	};
