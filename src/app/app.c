@@ -37,16 +37,22 @@ static void on_daemon_called(void *arg, const char *user)
 	sync_daemon_called(((struct app *)arg)->sync, user);
 }
 
-static void on_trouble(void *arg, const char *user, int error)
+void app_mailbox_trouble(void *arg, const char *user, int error)
 {
 	struct app *a = arg;
 	char *key = xasprintf("mailbox.%s", user);
+	const char *mend = error == ELOOP || error == ENOTDIR
+	                       ? "The mailbox and its folders tmp, new and cur must be folders: symbolic links are not "
+	                         "followed.\n\n"
+	                       : "";
 	char *body = xasprintf("Mail for %s is safe, but cannot be put into the mailbox: %s.\n\n"
-	                       "Folder: %s/%s\n\nIt is tried again every minute.\n",
-	                       user, strerror(error), a->config->mailboxes, user);
+	                       "Folder: %s/%s\n\n%sIt is tried again every minute.\n",
+	                       user, strerror(error), a->config->mailboxes, user, mend);
 
 	/* A mailbox that is the postmaster's own cannot take the report either; the log has it. */
-	if (strcmp(user, a->config->postmaster->name) != 0)
+	if (error == 0)
+		report_forget(a->db, key);
+	else if (strcmp(user, a->config->postmaster->name) != 0)
 		report_postmaster(a->delivery, a->config, key, "A mailbox cannot be written", body);
 	free(key);
 	free(body);
@@ -133,7 +139,7 @@ static int open_store(struct app *a, struct err *e)
 	if (a->delivery == NULL)
 		return -1;
 	delivery_on_queued(a->delivery, on_queued, a);
-	delivery_on_trouble(a->delivery, on_trouble, a);
+	delivery_on_trouble(a->delivery, app_mailbox_trouble, a);
 	return recover(a, lost, e);
 }
 
@@ -245,6 +251,9 @@ static int start(struct app *a, struct err *e)
 		return -1;
 	database_start(a->db, a->loop);
 	delivery_start(a->delivery);
+	/* Once more, now that postmaster can be told of those that cannot be used. */
+	if (app_create_mailboxes(a, a->config, e) != 0)
+		return -1;
 	smtp_service_commit(a->smtp);
 	pop3_service_commit(a->pop3);
 	sync_start(a->sync);

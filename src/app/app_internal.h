@@ -39,7 +39,11 @@ struct config *app_load_config(const struct options *o, char **text);
 /* Secrets that the log must mask. */
 void app_note_secrets(const struct config *c);
 int app_open_log(const struct config *c, struct err *e);
+/* Every user's folders. One that is a symbolic link, or somebody else's, costs its own user alone: that is logged, and
+ * postmaster told where delivery stands already. */
 int app_create_mailboxes(struct app *a, const struct config *c, struct err *e);
+/* Postmaster hears that mail cannot be put into a mailbox, once; error 0: it can again. */
+void app_mailbox_trouble(void *app, const char *user, int error);
 /* The ini file again, into the running program. 0, or -1 with the faults (the caller frees); the old one stays. */
 int app_reload(void *arg, char **text);
 void app_stop(void *arg);

@@ -50,9 +50,16 @@ struct config *app_load_config(const struct options *o, char **text)
 
 int app_create_mailboxes(struct app *a, const struct config *c, struct err *e)
 {
-	for (size_t i = 0; i < c->nusers; i++)
-		if (!c->users[i]->is_daemon && maildir_create(a->maildir, c->users[i]->name, e) != 0)
+	for (size_t i = 0; i < c->nusers; i++) {
+		const char *user = c->users[i]->name;
+		if (c->users[i]->is_daemon || maildir_create(a->maildir, user, e) == 0)
+			continue;
+		if (!maildir_is_broken(e->code))
 			return -1;
+		log_error("mailbox.refused", kv_s("user", user), kv_s("error", e->text));
+		if (a->delivery != NULL)
+			app_mailbox_trouble(a, user, e->code);
+	}
 	return 0;
 }
 

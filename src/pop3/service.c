@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "net/crowd.h"
 #include "net/tls.h"
 #include "pop3/ports.h"
 #include "pop3/sweep.h"
@@ -23,6 +24,7 @@ struct pop3_service {
 	struct pop3_sweep *sweep;
 	struct pop3_session *first;
 	unsigned connections; /* with a stream */
+	struct crowd *crowd;  /* those, by address */
 	unsigned sessions;    /* and whoever waits for a callback */
 	uint64_t last_id;
 	struct buf scratch;
@@ -47,6 +49,7 @@ struct pop3_service *pop3_service_new(const struct pop3_service_deps *deps)
 	s->deps = *deps;
 	s->ports = pop3_ports_new(deps->loop, on_accepted, s);
 	s->locks = pop3_locks_new(deps->loop);
+	s->crowd = crowd_new();
 	buf_init(&s->scratch, POP3_SCRATCH);
 	s->chunk = xmalloc(POP3_CHUNK);
 	return s;
@@ -101,6 +104,7 @@ uint64_t pop3_service_add(struct pop3_service *s, struct pop3_session *session)
 		s->first->prev = session;
 	s->first = session;
 	s->connections++;
+	crowd_enter(s->crowd, &session->peer);
 	pop3_service_remember(s);
 	return ++s->last_id;
 }
@@ -114,6 +118,7 @@ void pop3_service_ended(struct pop3_service *s, struct pop3_session *session)
 	if (session->next != NULL)
 		session->next->prev = session->prev;
 	s->connections--;
+	crowd_leave(s->crowd, &session->peer);
 }
 
 static void destroy(struct pop3_service *s)
@@ -121,6 +126,7 @@ static void destroy(struct pop3_service *s)
 	SSL_CTX_free(s->tls);
 	config_unref((struct config **)&s->config);
 	pop3_locks_free(&s->locks);
+	crowd_free(&s->crowd);
 	buf_free(&s->scratch);
 	free(s->chunk);
 	free(s);
@@ -182,6 +188,9 @@ static void on_accepted(void *arg, bool tls, int fd, const struct ip_addr *peer)
 	} else if (s->connections >= s->config->pop3.max_connections) {
 		log_refused(s, peer, "max_connections");
 		refuse(fd, tls, "-ERR [SYS/TEMP] Too many connections, try later\r\n");
+	} else if (!crowd_has_room(s->crowd, peer, s->config->pop3.max_connections)) {
+		log_refused(s, peer, "max_connections of one address");
+		refuse(fd, tls, "-ERR [SYS/TEMP] Too many connections from your address, try later\r\n");
 	} else {
 		pop3_session_start(s, fd, peer, tls ? s->tls : NULL);
 	}

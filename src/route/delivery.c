@@ -140,7 +140,8 @@ void delivery_drop_ballast(struct delivery *d)
 
 bool delivery_fits(struct delivery *d, uint64_t bytes, uint64_t more_inodes)
 {
-	if (!d->ballast && !(d->ballast = ballast_fill(d->state_fd)))
+	/* No disk has that much, and the sum below must not overflow: peers name sizes as they like. */
+	if (bytes > INT64_MAX / 4 || (!d->ballast && !(d->ballast = ballast_fill(d->state_fd))))
 		return false;
 	/* In the log, in a file, and what is accepted but in no file yet. */
 	uint64_t need = d->unplaced_bytes + 2 * bytes + SLACK_BYTES;

@@ -22,7 +22,8 @@ enum {
 	WRITE_AT_ONCE = 32,              /* messages a worker writes in one task */
 	DROP_AT_ONCE = 200,              /* rows a settling commit drops */
 	WRITE_RETRY_MS = 1000,
-	PLACE_RETRY_MS = 60 * 1000
+	PLACE_RETRY_MS = 60 * 1000,
+	TROUBLE_MS = 10 * 60 * 1000 /* a mailbox that stays in trouble is told of so often */
 };
 
 struct pending;
@@ -40,7 +41,10 @@ struct box {
 	char *user;
 	TAILQ_HEAD(, dest) unlinked; /* in order of commit */
 	TAILQ_HEAD(, waiter) waiters;
-	int new_fd; /* new/ during a round; belongs to the round's worker */
+	int new_fd;     /* new/ during a round; belongs to the round's worker */
+	int open_error; /* errno why it cannot be opened in this round; belongs to the worker too */
+	int trouble;    /* errno that was told last; 0 = none */
+	int64_t told_at;
 };
 
 struct dest {

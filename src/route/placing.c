@@ -109,13 +109,16 @@ static int open_new(struct delivery *d, struct box *b)
 
 	if (b->new_fd >= 0)
 		return 0;
+	errno = b->open_error;
+	if (b->open_error != 0)
+		return -1;
 	b->new_fd = maildir_open_dir(d->maildir, b->user, "new", &e);
 	if (b->new_fd < 0 && e.code == ENOENT && maildir_create(d->maildir, b->user, &e) == 0)
 		b->new_fd = maildir_open_dir(d->maildir, b->user, "new", &e);
 	if (b->new_fd >= 0)
 		return 0;
 	log_error("delivery.mailbox", kv_s("user", b->user), kv_s("error", e.text));
-	errno = e.code != 0 ? e.code : EIO;
+	errno = b->open_error = e.code != 0 ? e.code : EIO;
 	return -1;
 }
 
@@ -220,6 +223,7 @@ void placing_close_boxes(struct delivery *d)
 			if (b->new_fd >= 0)
 				close(b->new_fd);
 			b->new_fd = -1;
+			b->open_error = 0;
 		}
 	}
 }

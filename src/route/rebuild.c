@@ -260,7 +260,7 @@ static int learn_mailbox(struct relearn *l, const char *user, struct err *e)
 	int rc = 0;
 
 	if (maildir_scan(l->d->maildir, user, &list, e) != 0)
-		return -1;
+		return maildir_is_broken(e->code) ? 0 : -1;
 	for (size_t i = 0; rc == 0 && i < list.n; i++)
 		if (list.v[i].ours)
 			rc = learn_message(l, user, &list.v[i], e);

@@ -50,7 +50,8 @@ static int mailbox_needs(struct recovery *r, const struct row *row, const char *
 	if (dead != 0)
 		return dead < 0 ? -1 : 0;
 	int there = maildir_has(r->d->maildir, user, base, r->e);
-	if (there < 0 && r->e->code != ENOENT)
+	/* A mailbox that cannot be looked into takes nothing either, until somebody mends it. */
+	if (there < 0 && r->e->code != ENOENT && !maildir_is_broken(r->e->code))
 		return -1;
 	return there != 1;
 }
@@ -314,26 +315,42 @@ static void note_tombstone(void *arg, const char *mailbox, const char *base)
 	strlist_add(&g->names, base);
 }
 
-static int bury(struct grave *g)
+/* In a mailbox that cannot be looked into nobody sees the message; its tombstone waits for the next start. */
+static int unlink_dead(struct grave *g, bool *gone)
 {
 	struct recovery *r = g->r;
 	struct err e;
-	int rc = -1;
 
-	for (size_t i = 0; i < g->names.n; i++)
-		if (maildir_unlink(r->d->maildir, g->mailboxes.v[i], g->names.v[i], &e) != 0 && e.code != ENOENT)
+	for (size_t i = 0; i < g->names.n; i++) {
+		gone[i] = maildir_unlink(r->d->maildir, g->mailboxes.v[i], g->names.v[i], &e) == 0 || e.code == ENOENT;
+		if (!gone[i] && !maildir_is_broken(e.code))
 			return err_set(r->e, e.code, "recovery: %s", e.text);
-	if (placing_sync(r->d) != 0)
-		return err_errno(r->e, "recovery: sync");
+	}
+	return placing_sync(r->d) == 0 ? 0 : err_errno(r->e, "recovery: sync");
+}
+
+static int drop_dead(struct grave *g, const bool *gone)
+{
+	struct recovery *r = g->r;
+
 	if (db_exec(r->c, "BEGIN IMMEDIATE", r->e) != 0)
 		return -1;
 	for (size_t i = 0; i < g->names.n; i++)
-		if (tombstone_remove(r->c, g->mailboxes.v[i], g->names.v[i], r->e) != 0)
-			goto out;
-	rc = db_exec(r->c, "COMMIT", r->e);
-out:
-	if (rc != 0)
-		db_exec(r->c, "ROLLBACK", NULL);
+		if (gone[i] && tombstone_remove(r->c, g->mailboxes.v[i], g->names.v[i], r->e) != 0)
+			goto fail;
+	if (db_exec(r->c, "COMMIT", r->e) == 0)
+		return 0;
+fail:
+	db_exec(r->c, "ROLLBACK", NULL);
+	return -1;
+}
+
+static int bury(struct grave *g)
+{
+	bool *gone = xcalloc(g->names.n, sizeof *gone);
+	int rc = unlink_dead(g, gone) == 0 ? drop_dead(g, gone) : -1;
+
+	free(gone);
 	return rc;
 }
 

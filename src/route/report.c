@@ -69,36 +69,9 @@ static void on_committed(void *arg, enum acceptance_result result)
 {
 	struct report *r = arg;
 
-	if (result != ACCEPTED)
+	if (result != ACCEPTED && !r->told)
 		log_error("report.lost", kv_s("subject", r->subject));
 	report_free(r);
-}
-
-static int set_told(struct db_conn *c, void *arg, struct err *e)
-{
-	char *value = NULL;
-
-	if (fact_get(c, arg, &value, e) != 0)
-		return -1;
-	bool told = value != NULL;
-	free(value);
-	/* Another report of the same trouble was quicker. */
-	return told ? err_set(e, 0, "told already") : fact_set(c, arg, "told", e);
-}
-
-static int unset_told(struct db_conn *c, void *arg, struct err *e)
-{
-	return fact_set(c, arg, NULL, e);
-}
-
-static void send_report(struct report *r)
-{
-	struct acceptance *a = acceptance_new(r->d, DB_LANE_SYSTEM);
-
-	report_add(a, r->c, r->subject, r->body);
-	if (r->once_key != NULL)
-		acceptance_extra(a, set_told, unset_told, xstrdup(r->once_key), free);
-	acceptance_commit(&a, on_committed, r);
 }
 
 static int read_told(struct db_conn *c, void *arg, struct err *e)
@@ -111,6 +84,32 @@ static int read_told(struct db_conn *c, void *arg, struct err *e)
 	r->told = value != NULL;
 	free(value);
 	return 0;
+}
+
+static int set_told(struct db_conn *c, void *arg, struct err *e)
+{
+	struct report *r = arg;
+
+	if (read_told(c, r, e) != 0)
+		return -1;
+	/* Another report of the same trouble was quicker. */
+	return r->told ? err_set(e, 0, "told already") : fact_set(c, r->once_key, "told", e);
+}
+
+static int unset_told(struct db_conn *c, void *arg, struct err *e)
+{
+	return fact_set(c, ((struct report *)arg)->once_key, NULL, e);
+}
+
+static void send_report(struct report *r)
+{
+	struct acceptance *a = acceptance_new(r->d, DB_LANE_SYSTEM);
+
+	log_warning("report", kv_s("subject", r->subject));
+	report_add(a, r->c, r->subject, r->body);
+	if (r->once_key != NULL)
+		acceptance_extra(a, set_told, unset_told, r, NULL);
+	acceptance_commit(&a, on_committed, r);
 }
 
 static void on_told(void *arg, int rc, const struct err *e)
@@ -131,7 +130,6 @@ void report_postmaster(struct delivery *d, const struct config *c, const char *o
 	struct report *r = xcalloc(1, sizeof *r);
 
 	*r = (struct report){.d = d, .c = config_ref(c), .subject = xstrdup(subject), .body = xstrdup(body)};
-	log_warning("report", kv_s("subject", subject));
 	if (once_key == NULL) {
 		send_report(r);
 		return;

@@ -248,6 +248,22 @@ void settler_stop_waiting(struct delivery *d, struct pending *p)
 		leave_box(d, &p->dests[i]);
 }
 
+/* One word for a mailbox in trouble, not one for each message that waits for it. */
+static void tell_trouble(struct delivery *d, const struct pending *p, const struct dest *de)
+{
+	struct box *b = de->box;
+	int error = de->failed ? de->error : 0;
+
+	if (error == b->trouble && (error == 0 || clock_mono_ms() < b->told_at + TROUBLE_MS))
+		return;
+	b->trouble = error;
+	b->told_at = clock_mono_ms();
+	if (error != 0)
+		log_error("delivery.link", kv_s("id", p->name), kv_s("user", b->user), kv_s("error", strerror(error)));
+	if (d->trouble != NULL)
+		d->trouble(d->trouble_arg, b->user, error);
+}
+
 /* Tells those who wait for what the round has linked. */
 static void announce(struct delivery *d, struct pending *p)
 {
@@ -260,12 +276,7 @@ static void announce(struct delivery *d, struct pending *p)
 	}
 	for (size_t i = 0; i < p->ndests; i++) {
 		struct dest *de = &p->dests[i];
-		if (de->failed && de->message != NULL) {
-			log_error("delivery.link", kv_s("id", p->name), kv_s("user", de->box->user),
-			          kv_s("error", strerror(de->error)));
-			if (d->trouble != NULL)
-				d->trouble(d->trouble_arg, de->box->user, de->error);
-		}
+		tell_trouble(d, p, de);
 		leave_box(d, de);
 	}
 }

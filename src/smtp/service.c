@@ -49,6 +49,9 @@ static void on_accepted(void *arg, int fd, bool tls, const struct ip_addr *peer,
 	} else if (v->nsessions >= v->config->smtp.max_connections) {
 		log_refusal(v, peer, "max_connections");
 		turn_away(fd, tls, "421 4.3.2 too many connections, try later\r\n");
+	} else if (!crowd_has_room(v->crowd, peer, v->config->smtp.max_connections)) {
+		log_refusal(v, peer, "max_connections of one address");
+		turn_away(fd, tls, "421 4.7.0 too many connections from your address, try later\r\n");
 	} else if (tls && v->tls == NULL) {
 		close(fd); /* a reload took the certificate away a moment ago */
 	} else {
@@ -162,6 +165,7 @@ struct smtp_service *smtp_service_new(const struct smtp_service_deps *deps)
 	v->deps = *deps;
 	v->changed = on_changed;
 	v->refusals = xcalloc(1, sizeof *v->refusals);
+	v->crowd = crowd_new();
 	v->ports = smtp_ports_new(deps->loop, on_accepted, v);
 	v->stop_timer = loop_timer_new(deps->loop, on_stop_timer, v);
 	LIST_INIT(&v->sessions);
@@ -184,6 +188,7 @@ void smtp_service_free(struct smtp_service **vp)
 	config_unref(&v->config);
 	SSL_CTX_free(v->tls);
 	free(v->refusals);
+	crowd_free(&v->crowd);
 	free(v);
 	*vp = NULL;
 }

@@ -40,6 +40,7 @@ void smtp_session_free(struct smtp_session **sp)
 	smtp_session_detach(s);
 	LIST_REMOVE(s, link);
 	v->nsessions--;
+	crowd_leave(v->crowd, &s->ip);
 	transaction_free(&s->transaction);
 	smtp_core_free(&s->core);
 	stream_free(&s->stream);
@@ -230,6 +231,7 @@ void smtp_session_start(struct smtp_service *v, int fd, bool implicit_tls, const
 	s->stream = stream_accept(v->deps.loop, fd, implicit_tls ? v->tls : NULL, &callbacks, s);
 	LIST_INSERT_HEAD(&v->sessions, s, link);
 	v->nsessions++;
+	crowd_enter(v->crowd, peer);
 	ip_addr_format(peer, ip);
 	log_debug("smtp.connect", kv_s("sid", s->sid), kv_s("peer", ip), kv_u("port", peer_port),
 	          kv_s("tls", implicit_tls ? "yes" : "no"));

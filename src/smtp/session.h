@@ -2,6 +2,7 @@
 #ifndef OFM_SMTP_SESSION_H
 #define OFM_SMTP_SESSION_H
 
+#include "net/crowd.h"
 #include "smtp/service.h"
 
 #include <openssl/ssl.h>
@@ -22,6 +23,7 @@ struct smtp_service { /* what sessions see of it; service.c owns it */
 	struct smtp_sessions sessions;
 	struct smtp_pendings pendings; /* messages whose commit is under way */
 	unsigned nsessions;
+	struct crowd *crowd; /* by address */
 	bool stopping;
 	void (*changed)(struct smtp_service *s); /* a session or a commit ended */
 	struct smtp_ports *ports;

@@ -67,7 +67,7 @@ static const char *hook_mail(void *arg, const struct smtp_mail *m)
 	const char *refusal = NULL;
 
 	smtp_session_client(s, &client);
-	if (m->has_size && (m->size > INT64_MAX / 4 || !delivery_has_room(s->service->deps.delivery, m->size)))
+	if (m->has_size && !delivery_has_room(s->service->deps.delivery, m->size))
 		refusal = "452 4.3.1 no room now, try later";
 	if (refusal == NULL)
 		s->transaction = transaction_new(s->service->config, &client, m, &refusal);

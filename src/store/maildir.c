@@ -168,6 +168,11 @@ int maildir_create(struct maildir *m, const char *user, struct err *e)
 	return 0;
 }
 
+bool maildir_is_broken(int code)
+{
+	return code == ELOOP || code == ENOTDIR || code == EACCES || code == EPERM;
+}
+
 DIR *maildir_stream(struct maildir *m, const char *user, const char *sub, struct err *e)
 {
 	int fd = maildir_open_dir(m, user, sub, e);

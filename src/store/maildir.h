@@ -21,6 +21,9 @@ void maildir_free(struct maildir **m);
 int maildir_root_fd(const struct maildir *m);
 /* Makes NAME/{tmp,new,cur} where missing (mode 0700, directory entries flushed); refuses symlinks. */
 int maildir_create(struct maildir *m, const char *user, struct err *e);
+/* Whether such a failure is this one mailbox's own, for somebody to mend: a symbolic link, a file, or a folder of
+ * somebody else in its place. All other mailboxes are none the worse. */
+bool maildir_is_broken(int code);
 /* A descriptor of mailboxes/NAME/new or /cur, opened with O_NOFOLLOW at each step; the caller closes it. -1 with e. */
 int maildir_open_dir(struct maildir *m, const char *user, const char *sub, struct err *e);
 /* Whether a name with this base (up to ':') stands in new/ or cur/. 1, 0, or -1 with e. */

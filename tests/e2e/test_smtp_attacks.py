@@ -443,35 +443,7 @@ def test_old_device(gateway):
         assert b"\r\n" + field in out
 
 
-# ---- traps on the disk, full disks ----
-
-@pytest.mark.parametrize("part", ["", "new", "tmp"])
-def test_mailbox_that_is_a_symlink(gateway, part):
-    g = gateway(start=False)
-    trap = g.home / "trap"
-    box = g.home / "mailboxes/boris"
-    for d in ("tmp", "new", "cur"):
-        (trap / d).mkdir(parents=True)
-        (box / d).mkdir(parents=True)
-    link = box / part if part else box
-    subprocess.run(["rm", "-r", link], check=True)
-    link.symlink_to(trap / part if part else trap)
-    g.start(wait=False)
-    assert g.process.wait(20) == 1 and "boris" in g.stderr()
-    link.rename(g.home / "link")
-    g.start()
-    link.rename(g.home / "folder")
-    (g.home / "link").rename(link)
-    g.send("anna@office.lan", ["boris", "anna"], message("kept"))
-    g.wait_box("anna")
-    time.sleep(0.3)
-    assert not [p for p in trap.rglob("*") if p.is_file()]
-    link.unlink()
-    (g.home / "folder").rename(link)
-    g.restart(kill=True)
-    g.wait_box("boris")
-    assert g.subjects("boris") == g.subjects("anna") == ["kept"]
-
+# ---- full disks ----
 
 @pytest.fixture
 def small_disk():

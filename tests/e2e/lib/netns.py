@@ -24,6 +24,9 @@ try:
                     out[a].append(c.line().decode())
             except (OSError, EOFError) as e:
                 out[a].append(repr(e))
+        if want["commands"]:
+            with clients.SMTP(g.smtp_port, host=a, source=a, timeout=10) as c:
+                out[a] = [c.cmd(line) for line in want["commands"]]
     out["log"] = g.log()
 finally:
     g.close()
@@ -35,9 +38,10 @@ def possible():
     return subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode == 0
 
 
-def greetings(addresses, sections):
-    """What SMTP and POP3 say first to a client from each address: {address: [line, line], "log": the log}."""
-    want = json.dumps({"addresses": addresses, "sections": sections})
+def greetings(addresses, sections, commands=()):
+    """What SMTP and POP3 say first to a client from each address: {address: [line, line], "log": the log}. With SMTP
+    commands: the replies to those, each a pair of code and text."""
+    want = json.dumps({"addresses": addresses, "sections": sections, "commands": commands})
     code = PROGRAM.format(here=str(pathlib.Path(__file__).resolve().parents[1]), want=want)
     p = subprocess.run(["unshare", "-n", "sh", "-c", "ip link set lo up && exec \"$0\" -c \"$1\"", sys.executable, code],
                        capture_output=True, text=True, timeout=120)
