@@ -41,6 +41,18 @@ static const char account_help[] =
     "  --known    what the server lists now was collected before: only later mail is new\n"
     "  --all      all of it is new, and is collected\n";
 
+static const char journal_help[] =
+    "What happened to each message, one line each: where it came from, by which rule it was sorted, who got it, and "
+    "for\n"
+    "each outside recipient whether it waits, was sent, deferred or bounced, by which relay and with what reply.\n"
+    "Kept for 90 days and within 64 MiB.\n\n"
+    "  --since T      30m, 2h, 3d (so long ago), today, yesterday, 13:30, 2026-11-24, 2026-11-24T13:30\n"
+    "  --user U       the local user who sent or got it\n"
+    "  --from A       part of the sender's address; --to A: of a recipient's; --subject S: of the subject\n"
+    "  --id ID        the id in the 250 reply, an id of the queue, a Message-ID, or the provider's UIDL\n"
+    "  --follow       goes on: a line for each message whenever something became of it\n"
+    "  --csv          for a spreadsheet; with --json --follow: an object a line\n";
+
 static const char reload_help[] =
     "Reads the ini file again. A faulty one is refused, with every fault on stderr, and the old one stays in force.\n";
 
@@ -61,6 +73,8 @@ const struct ctl_command ctl_commands[] = {
     {"explain", "FILE.eml [--account NAME]", "how the sorter would place a message", explain_help, true, ctl_explain},
     {"users", "", "users and their mailboxes", users_help, true, ctl_users},
     {"passwd", "USER", "set a user's password", passwd_help, false, ctl_passwd},
+    {"journal", "[--since T] [--user U] [--from A] [--to A] [--subject S] [--id ID] [--follow] [--csv]",
+     "what happened to each message", journal_help, true, ctl_journal},
     {"account", "resume NAME --known|--all", "collect a held account again", account_help, false, ctl_account},
     {"reload", "", "read the ini file again", reload_help, false, ctl_reload},
     {"stop", "", "stop the daemon", stop_help, false, ctl_stop},

@@ -8,7 +8,7 @@ RANKS = {
     "base": 0,
     "net": 1, "mail": 1,
     "config": 2, "disk": 2,
-    "store": 3, "queue": 3, "sort": 3,
+    "store": 3, "queue": 3, "sort": 3, "journal": 3,
     "route": 4,
     "smtp": 5, "pop3": 5, "fetch": 5, "send": 5,
     "sync": 6,

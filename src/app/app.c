@@ -126,6 +126,15 @@ static void report_rebuild(struct app *a)
 	free(body);
 }
 
+static void open_journal(struct app *a)
+{
+	char *path = xasprintf("%s/journal.db", a->config->state);
+
+	a->journal = journal_new(a->loop, path);
+	delivery_set_journal(a->delivery, a->journal);
+	free(path);
+}
+
 static int open_store(struct app *a, struct err *e)
 {
 	bool lost = false;
@@ -138,6 +147,7 @@ static int open_store(struct app *a, struct err *e)
 	a->delivery = delivery_new(a->loop, a->mail_workers, a->db, a->maildir, a->config, e);
 	if (a->delivery == NULL)
 		return -1;
+	open_journal(a);
 	delivery_on_queued(a->delivery, on_queued, a);
 	delivery_on_trouble(a->delivery, app_mailbox_trouble, a);
 	return recover(a, lost, e);
@@ -189,6 +199,7 @@ static int open_control(struct app *a, struct err *e)
 	                                  .smtp = a->smtp,
 	                                  .pop3 = a->pop3,
 	                                  .maildir = a->maildir,
+	                                  .journal = a->journal,
 	                                  .workers = a->other_workers,
 	                                  .reload = app_reload,
 	                                  .stop = app_stop,
@@ -338,6 +349,9 @@ void app_free(struct app **ap)
 	workers_free(&a->other_workers);
 	workers_free(&a->mail_workers);
 	database_stop(a->db);
+	loop_drain(a->loop);
+	delivery_set_journal(a->delivery, NULL);
+	journal_free(&a->journal);
 	loop_drain(a->loop);
 	sync_free(&a->sync);
 	fetcher_free(&a->fetcher);

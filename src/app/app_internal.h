@@ -19,6 +19,7 @@ struct app {
 	struct workers *mail_workers;  /* files of accepted mail: never behind a password hash or a folder scan */
 	struct workers *other_workers; /* all else that may block */
 	struct database *db;
+	struct journal *journal;
 	struct maildir *maildir;
 	struct delivery *delivery;
 	struct passwords *passwords;

@@ -51,7 +51,54 @@ enum codec_line codec_lines_next(struct codec_lines *l, struct slice *line)
 
 /* ---- requests ---- */
 
-enum field { ACCOUNTS = 1, WAIT = 2, WHAT = 4, AFTER = 8, KNOWN = 16 };
+enum field {
+	ACCOUNTS = 1 << 0,
+	WAIT = 1 << 1,
+	WHAT = 1 << 2,
+	AFTER = 1 << 3,
+	KNOWN = 1 << 4,
+	USER = 1 << 5,
+	FROM = 1 << 6,
+	TO = 1 << 7,
+	ID = 1 << 8,
+	SUBJECT = 1 << 9,
+	SINCE = 1 << 10,
+	BEHIND = 1 << 11,
+	EVENT = 1 << 12,
+	FOLLOW = 1 << 13
+};
+
+enum field_type { TEXT, BOOL, INT, LIST };
+
+/* optional: left out of a request where it is false, 0 or empty. */
+static const struct field_row {
+	const char *key;
+	enum field field;
+	enum field_type type;
+	size_t offset;
+	bool optional;
+} fields[] = {
+#define FIELD(name, field, type, member, optional)                                                                     \
+	{                                                                                                              \
+		name, field, type, offsetof(struct control_request, member), optional                                  \
+	}
+    FIELD("accounts", ACCOUNTS, LIST, accounts, true),
+    FIELD("wait", WAIT, BOOL, wait, false),
+    FIELD("what", WHAT, TEXT, what, true),
+    FIELD("after", AFTER, TEXT, after, true),
+    FIELD("known", KNOWN, BOOL, known, false),
+    FIELD("user", USER, TEXT, user, true),
+    FIELD("from", FROM, TEXT, from, true),
+    FIELD("to", TO, TEXT, to, true),
+    FIELD("id", ID, TEXT, id, true),
+    FIELD("subject", SUBJECT, TEXT, subject, true),
+    FIELD("since", SINCE, INT, since, true),
+    FIELD("behind", BEHIND, INT, behind, true),
+    FIELD("event", EVENT, INT, event, true),
+    FIELD("follow", FOLLOW, BOOL, follow, true),
+};
+
+enum { NFIELDS = sizeof fields / sizeof fields[0] };
 
 static const struct verb {
 	const char *name;
@@ -67,6 +114,7 @@ static const struct verb {
     [CONTROL_QUEUE_HOLD] = {"queue-hold", WHAT, WHAT, false},
     [CONTROL_QUEUE_RELEASE] = {"queue-release", WHAT, WHAT, false},
     [CONTROL_USERS] = {"users", 0, 0, true},
+    [CONTROL_JOURNAL] = {"journal", USER | FROM | TO | ID | SUBJECT | SINCE | BEHIND | EVENT | FOLLOW, 0, true},
     [CONTROL_RESUME] = {"resume", WHAT | KNOWN, WHAT | KNOWN, false},
     [CONTROL_RELOAD] = {"reload", 0, 0, false},
     [CONTROL_STOP] = {"stop", 0, 0, false},
@@ -117,38 +165,41 @@ static int take_accounts(const json_t *v, struct strlist *out, struct err *e)
 	return 0;
 }
 
-static unsigned field_named(const char *key)
+static int take_int(const json_t *v, const char *key, int64_t *out, struct err *e)
 {
-	static const struct {
-		const char *key;
-		unsigned field;
-	} fields[] = {{"accounts", ACCOUNTS}, {"wait", WAIT}, {"what", WHAT}, {"after", AFTER}, {"known", KNOWN}};
-
-	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-		if (strcmp(key, fields[i].key) == 0)
-			return fields[i].field;
+	if (!json_is_integer(v) || json_integer_value(v) < 0)
+		return err_set(e, 0, "%s: a number from 0 is needed", key);
+	*out = json_integer_value(v);
 	return 0;
+}
+
+static const struct field_row *field_named(const char *key)
+{
+	for (size_t i = 0; i < NFIELDS; i++)
+		if (strcmp(key, fields[i].key) == 0)
+			return &fields[i];
+	return NULL;
 }
 
 static int take_field(struct control_request *r, const char *key, const json_t *v, unsigned *seen, struct err *e)
 {
-	unsigned field = field_named(key);
+	const struct field_row *f = field_named(key);
 
-	if ((field & verbs[r->verb].fields) == 0)
+	if (f == NULL || (f->field & verbs[r->verb].fields) == 0)
 		return err_set(e, 0, "%s has no field \"%.40s\"", verbs[r->verb].name, key);
-	*seen |= field;
-	switch (field) {
-	case ACCOUNTS:
-		return take_accounts(v, &r->accounts, e);
-	case WAIT:
-		return take_bool(v, key, &r->wait, e);
-	case WHAT:
-		return take_text(v, key, &r->what, e);
-	case AFTER:
-		return take_text(v, key, &r->after, e);
-	default:
-		return take_bool(v, key, &r->known, e);
+	void *to = (char *)r + f->offset;
+	*seen |= f->field;
+	switch (f->type) {
+	case TEXT:
+		return take_text(v, key, to, e);
+	case BOOL:
+		return take_bool(v, key, to, e);
+	case INT:
+		return take_int(v, key, to, e);
+	case LIST:
+		break;
 	}
+	return take_accounts(v, to, e);
 }
 
 static int find_verb(const json_t *object, enum control_verb *out, struct err *e)
@@ -204,10 +255,40 @@ int codec_request_parse(struct slice line, struct control_request *out, struct e
 
 void codec_request_free(struct control_request *r)
 {
+	for (size_t i = 0; i < NFIELDS; i++)
+		if (fields[i].type == TEXT)
+			free(*(char **)((char *)r + fields[i].offset));
 	strlist_free(&r->accounts);
-	free(r->what);
-	free(r->after);
 	*r = (struct control_request){0};
+}
+
+static json_t *list_value(const struct strlist *l)
+{
+	json_t *list = l->n > 0 ? json_array() : NULL;
+
+	for (size_t i = 0; i < l->n; i++)
+		json_array_append_new(list, codec_text(slice_of(l->v[i])));
+	return list;
+}
+
+/* NULL where the field is left out. */
+static json_t *field_value(const struct control_request *r, const struct field_row *f)
+{
+	const void *at = (const char *)r + f->offset;
+	const char *text;
+
+	switch (f->type) {
+	case TEXT:
+		text = *(char *const *)at;
+		return text != NULL ? codec_text(slice_of(text)) : NULL;
+	case BOOL:
+		return f->optional && !*(const bool *)at ? NULL : json_boolean(*(const bool *)at);
+	case INT:
+		return f->optional && *(const int64_t *)at == 0 ? NULL : json_integer(*(const int64_t *)at);
+	case LIST:
+		break;
+	}
+	return list_value(at);
 }
 
 char *codec_request_format(const struct control_request *r)
@@ -216,20 +297,11 @@ char *codec_request_format(const struct control_request *r)
 	json_t *o = json_object();
 
 	codec_set_text(o, "do", v->name);
-	if ((v->fields & ACCOUNTS) != 0 && r->accounts.n > 0) {
-		json_t *list = json_array();
-		for (size_t i = 0; i < r->accounts.n; i++)
-			json_array_append_new(list, codec_text(slice_of(r->accounts.v[i])));
-		json_object_set_new(o, "accounts", list);
+	for (size_t i = 0; i < NFIELDS; i++) {
+		json_t *value = (v->fields & fields[i].field) != 0 ? field_value(r, &fields[i]) : NULL;
+		if (value != NULL)
+			json_object_set_new(o, fields[i].key, value);
 	}
-	if ((v->fields & WAIT) != 0)
-		codec_set_bool(o, "wait", r->wait);
-	if ((v->fields & WHAT) != 0 && r->what != NULL)
-		codec_set_text(o, "what", r->what);
-	if ((v->fields & AFTER) != 0 && r->after != NULL)
-		codec_set_text(o, "after", r->after);
-	if ((v->fields & KNOWN) != 0)
-		codec_set_bool(o, "known", r->known);
 	return codec_line_of(o);
 }
 

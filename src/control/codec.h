@@ -49,6 +49,7 @@ enum control_verb {
 	CONTROL_QUEUE_HOLD,
 	CONTROL_QUEUE_RELEASE,
 	CONTROL_USERS,
+	CONTROL_JOURNAL,
 	CONTROL_RESUME,
 	CONTROL_RELOAD,
 	CONTROL_STOP
@@ -61,6 +62,11 @@ struct control_request {
 	char *what;              /* queue-show: an id; queue-…: id, address or "all"; resume: an account; else NULL */
 	char *after;             /* queue: the page begins behind this id; may be NULL */
 	bool known;              /* resume: what the server lists is known */
+	/* journal: as in journal/query.h; texts may be NULL */
+	char *user, *from, *to, *id, *subject;
+	int64_t since; /* wall seconds */
+	int64_t behind, event;
+	bool follow;
 };
 
 const char *codec_verb_name(enum control_verb v);

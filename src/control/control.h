@@ -3,6 +3,7 @@
 #define OFM_CONTROL_CONTROL_H
 
 #include "config/config.h"
+#include "journal/journal.h"
 #include "pop3/service.h"
 #include "smtp/service.h"
 #include "sync/sync.h"
@@ -17,6 +18,7 @@ struct control_deps { /* all borrowed */
 	struct smtp_service *smtp;
 	struct pop3_service *pop3;
 	struct maildir *maildir;
+	struct journal *journal;
 	struct workers *workers;
 	/* Reads the ini file again; 0, or -1 with every fault in text (the caller frees). */
 	int (*reload)(void *arg, char **text);

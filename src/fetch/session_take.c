@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "fetch/note.h"
 #include "fetch/session_internal.h"
 #include "fetch/stamp.h"
 #include "route/report.h"
@@ -203,6 +204,8 @@ static void store(struct session *s, size_t i, struct gather *g)
 	stamp_write(&prefix, s->rules->config, s->account, s->picks.v[i].key, &v);
 	submission_collected(a, s->rules->config, &v.users, buf_slice(&prefix), g);
 	buf_free(&prefix);
+	struct journal_note *n = fetch_note(s->account, s->picks.v[i].key, &v, g);
+	acceptance_note(a, &n);
 	acceptance_extra(a, put_row, drop_row, row_new(s, i), row_free);
 	log_message(s, i, &v, t->bytes);
 	tell_runaway(s, &v);

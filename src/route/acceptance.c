@@ -5,6 +5,7 @@
 #include "mail/dot.h"
 #include "route/delivery_internal.h"
 #include "route/gather.h"
+#include "route/noted.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@ struct accept_message {
 	uint64_t skip;
 	bool normalize;
 	bool failed;
+	bool copy;
 	struct strlist users;
 	struct outqueue_entry *entry; /* NULL for mailboxes */
 	struct pending *pending;      /* made at commit */
@@ -45,6 +47,7 @@ struct acceptance {
 	uint64_t bytes;
 	size_t links;
 	bool failed; /* its spool files could not be made */
+	struct journal_note *note;
 	void (*done)(void *arg, enum acceptance_result r);
 	void *arg;
 };
@@ -85,6 +88,7 @@ void acceptance_free(struct acceptance **ap)
 		if (a->extras[i].free_arg != NULL)
 			a->extras[i].free_arg(a->extras[i].arg);
 	free(a->extras);
+	journal_note_free(&a->note);
 	free(a);
 }
 
@@ -117,6 +121,18 @@ void acceptance_to_outqueue(struct acceptance *a, size_t message, const struct o
 	strlist_copy(&copy->recipients, &en->recipients);
 	entry_free(&a->messages[message].entry);
 	a->messages[message].entry = copy;
+}
+
+void acceptance_is_copy(struct acceptance *a, size_t message)
+{
+	a->messages[message].copy = true;
+}
+
+void acceptance_note(struct acceptance *a, struct journal_note **n)
+{
+	journal_note_free(&a->note);
+	a->note = *n;
+	*n = NULL;
 }
 
 void acceptance_extra(struct acceptance *a, int (*apply)(struct db_conn *, void *, struct err *),
@@ -351,8 +367,37 @@ static void release_memory(struct acceptance *a)
 	a->d->unlinked_count -= a->links;
 }
 
+static void note_places(struct journal_note *n, const struct accept_message *m)
+{
+	if (m->entry != NULL) {
+		noted_queued(n, m->pending->name, &m->entry->recipients);
+		return;
+	}
+	for (size_t i = 0; i < m->users.n; i++)
+		strlist_add(m->copy ? &n->copies : &n->boxes, m->users.v[i]);
+}
+
+static void note(struct acceptance *a)
+{
+	const struct accept_message *first = a->messages;
+	struct journal *j = a->d->journal;
+
+	if (j == NULL || a->nmessages == 0)
+		return;
+	if (a->note == NULL && first->source == NULL)
+		a->note = noted_own(buf_slice(&first->prefix));
+	if (a->note == NULL)
+		return;
+	if (a->note->text[JOURNAL_ID] == NULL)
+		journal_note_set(a->note, JOURNAL_ID, first->pending->name);
+	for (size_t i = 0; i < a->nmessages; i++)
+		note_places(a->note, &a->messages[i]);
+	journal_add(j, &a->note);
+}
+
 static void committed(struct acceptance *a)
 {
+	note(a);
 	for (size_t i = 0; i < a->nmessages; i++) {
 		struct pending *p = a->messages[i].pending;
 		a->messages[i].pending = NULL;

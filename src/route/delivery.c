@@ -115,6 +115,16 @@ struct database *delivery_database(const struct delivery *d)
 	return d->db;
 }
 
+void delivery_set_journal(struct delivery *d, struct journal *j)
+{
+	d->journal = j;
+}
+
+struct journal *delivery_journal(const struct delivery *d)
+{
+	return d->journal;
+}
+
 /* ---- room ---- */
 
 static bool fd_has_room(int fd, uint64_t bytes, uint64_t inodes)

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "disk/database.h"
 #include "disk/workers.h"
+#include "journal/journal.h"
 #include "queue/outqueue.h"
 #include "store/maildir.h"
 
@@ -47,6 +48,11 @@ size_t acceptance_message(struct acceptance *a, struct slice prefix, struct gath
  * message's name). */
 void acceptance_to_mailbox(struct acceptance *a, size_t message, const char *user);
 void acceptance_to_outqueue(struct acceptance *a, size_t message, const struct outqueue_entry *en);
+/* This message's mailboxes get it as a copy for the boss: for the journal. */
+void acceptance_is_copy(struct acceptance *a, size_t message);
+/* Takes what the journal is to know of it, to which the commit adds where everything went. Mail of our own, without a
+ * source, needs no such note. */
+void acceptance_note(struct acceptance *a, struct journal_note **n);
 /* Anything else that has to commit with it (ledger rows, recipient states, facts): called in order inside the
  * transaction, maybe more than once. undo as in db_job, may be NULL. free(arg) by free_arg when all is over. */
 void acceptance_extra(struct acceptance *a, int (*apply)(struct db_conn *, void *, struct err *),
@@ -74,6 +80,9 @@ void delivery_on_trouble(struct delivery *d, void (*fn)(void *arg, const char *u
 void delivery_delete(struct delivery *d, const char *user, const struct strlist *names,
                      void (*done)(void *arg, bool ok), void *arg);
 struct database *delivery_database(const struct delivery *d);
+/* Borrowed; NULL, as at first: nothing is noted. */
+void delivery_set_journal(struct delivery *d, struct journal *j);
+struct journal *delivery_journal(const struct delivery *d);
 /* Asks before bytes are read: whether the disk has room at all (free bytes and inodes for all that is accepted and not
  * yet placed, and the ballast). */
 bool delivery_has_room(struct delivery *d, uint64_t bytes);

@@ -90,6 +90,7 @@ struct delivery {
 	struct workers *workers;
 	struct database *db;
 	struct maildir *maildir;
+	struct journal *journal; /* may be NULL */
 	int spool_fd, outqueue_fd, outqueue_spool_fd, state_fd;
 	int sync_fds[4]; /* one a file system, opened at start and kept */
 	size_t nsync_fds;

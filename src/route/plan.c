@@ -34,6 +34,8 @@ void plan_fill(const struct plan *p, struct acceptance *a, struct gather *source
 	for (size_t i = 0; i < p->n; i++) {
 		const struct plan_message *m = &p->v[i];
 		size_t at = acceptance_message(a, buf_slice(&m->prefix), source, m->skip, m->normalize);
+		if (strcmp(m->what, "boss") == 0)
+			acceptance_is_copy(a, at);
 		for (size_t k = 0; k < m->users.n; k++)
 			acceptance_to_mailbox(a, at, m->users.v[k]);
 		if (m->outgoing)

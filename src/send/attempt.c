@@ -81,6 +81,7 @@ static void drop_one(struct message *m, size_t i)
 	m->q->recipients[i].state = OUTQUEUE_DROPPED;
 	m->t[i].wanted = m->t[i].drop = false;
 	m->t[i].dirty = true;
+	record_note(m, JOURNAL_DROPPED, i);
 }
 
 static void fell_through(struct message *m, size_t i)
@@ -103,6 +104,8 @@ static void defer(struct message *m, size_t i, int64_t next_ms)
 	r->next_at = clock_wall_s() + (next_ms > now ? (next_ms - now + 999) / 1000 : 0);
 	if (t->drop)
 		drop_one(m, i);
+	else
+		record_note(m, JOURNAL_DEFERRED, i);
 }
 
 static int64_t own_retry(const struct message *m, const struct outqueue_recipient *r)
@@ -120,6 +123,7 @@ static void delivered(struct message *m, size_t i)
 	m->q->recipients[i].state = OUTQUEUE_DELIVERED;
 	m->t[i].wanted = m->t[i].drop = false;
 	m->t[i].dirty = true;
+	record_note(m, JOURNAL_SENT, i);
 }
 
 static void deferred(struct message *m, size_t i)
@@ -347,8 +351,10 @@ void attempt_over(struct message *m)
 	struct sender *s = m->s;
 
 	for (size_t i = 0; i < m->q->nrecipients && !m->engaged; i++) {
-		if (m->t[i].failed)
+		if (m->t[i].failed) {
 			m->q->recipients[i].state = OUTQUEUE_BOUNCED;
+			record_note(m, JOURNAL_BOUNCED, i);
+		}
 		m->t[i].failed = m->t[i].deferred = m->t[i].expired = false;
 	}
 	m->q->warned = m->q->warned || m->warning;

@@ -131,6 +131,14 @@ void record_commit(struct message *m)
 	database_submit(m->s->d.database, &job);
 }
 
+void record_note(const struct message *m, enum journal_kind kind, size_t i)
+{
+	const struct outqueue_recipient *r = &m->q->recipients[i];
+
+	journal_event(delivery_journal(m->s->d.delivery), kind, m->q->id, m->q->size, r->address, m->relay,
+	              r->last_reply);
+}
+
 static void mend(void *arg)
 {
 	struct sender *s = arg;

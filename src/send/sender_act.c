@@ -89,6 +89,7 @@ static unsigned drop(struct message *m, const struct choice *c)
 		m->t[i].dirty = true;
 		log_info("send.dropped", kv_s("id", m->q->id), kv_s("to", m->q->recipients[i].address),
 		         kv_s("why", "by hand"));
+		record_note(m, JOURNAL_DROPPED, i);
 	}
 	if (n > 0)
 		attempt_go_on(m);
@@ -121,6 +122,8 @@ static unsigned set_held(struct message *m, const struct choice *c, bool held)
 	m->dirty = true;
 	m->s->next_due = -1;
 	log_info(held ? "send.held" : "send.released", kv_s("id", m->q->id));
+	journal_event(delivery_journal(m->s->d.delivery), held ? JOURNAL_HELD : JOURNAL_RELEASED, m->q->id, m->q->size,
+	              "", "", "");
 	attempt_go_on(m);
 	return 1;
 }

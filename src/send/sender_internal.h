@@ -149,6 +149,9 @@ void record_failed(struct message *m, const struct record *r); /* they are dirty
 void record_commit(struct message *m);
 void sender_mend_later(struct sender *s);
 
+/* For the journal: what became of recipient i. */
+void record_note(const struct message *m, enum journal_kind kind, size_t i);
+
 /* ---- bounce.c ---- */
 
 /* Writes the bounce or warning and commits it with m's states, then attempt_over. */

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "smtp/note.h"
 #include "store/ledger.h"
 
 #include <stdio.h>
@@ -45,6 +46,7 @@ static void log_reject(const struct smtp_session *s, const struct address *from,
 	log_info("smtp.reject", kv_s("sid", s->sid), kv_s("peer", ip), kv_s("from", sender), kv_s("to", to),
 	         kv_s("reason", reply));
 	free(sender);
+	smtp_note_reject(delivery_journal(s->service->deps.delivery), ip, s->login, from, to, reply);
 }
 
 static void log_message(const char *event, const char *sid, const struct transaction *t, const char *reply)
@@ -158,11 +160,12 @@ static int want_sync(struct db_conn *c, void *arg, struct err *e)
 	return fact_set(c, "sync_wanted", arg, e);
 }
 
-static void commit(struct smtp_session *s, const struct plan *plan)
+static void commit(struct smtp_session *s, const struct smtp_client *client, const struct plan *plan)
 {
 	struct smtp_service *v = s->service;
 	struct smtp_pending *p = xcalloc(1, sizeof *p);
 	struct acceptance *a = acceptance_new(v->deps.delivery, DB_LANE_SMTP);
+	struct journal_note *n = smtp_note_accepted(s->transaction, client);
 
 	p->service = v;
 	p->session = s;
@@ -172,10 +175,21 @@ static void commit(struct smtp_session *s, const struct plan *plan)
 	s->pending = p;
 	LIST_INSERT_HEAD(&v->pendings, p, link);
 	plan_fill(plan, a, p->transaction->gather);
+	acceptance_note(a, &n);
 	/* A wish that is found again after a failed commit costs a sync too many; so it needs no undoing. */
 	if (p->transaction->daemon_caller != NULL)
 		acceptance_extra(a, want_sync, NULL, xstrdup(p->transaction->daemon_caller->name), free);
 	acceptance_commit(&a, on_committed, p);
+}
+
+static void refuse(struct smtp_session *s, const struct smtp_client *client, const char *refusal)
+{
+	struct journal_note *n = smtp_note_refused(s->transaction, client, refusal);
+
+	log_message("smtp.refused", s->sid, s->transaction, refusal);
+	journal_add(delivery_journal(s->service->deps.delivery), &n);
+	transaction_free(&s->transaction);
+	smtp_core_content_done(s->core, refusal);
 }
 
 static void hook_content_end(void *arg)
@@ -188,13 +202,10 @@ static void hook_content_end(void *arg)
 	smtp_session_client(s, &client);
 	if (refusal == NULL && !transaction_plan(s->transaction, &client, &plan))
 		refusal = "554 5.6.0 header section too large";
-	if (refusal == NULL) {
-		commit(s, &plan);
-	} else {
-		log_message("smtp.refused", s->sid, s->transaction, refusal);
-		transaction_free(&s->transaction);
-		smtp_core_content_done(s->core, refusal);
-	}
+	if (refusal == NULL)
+		commit(s, &client, &plan);
+	else
+		refuse(s, &client, refusal);
 	plan_free(&plan);
 }
 

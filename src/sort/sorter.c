@@ -239,10 +239,10 @@ static bool concerns(const struct config_rule *r, const struct config_account *a
 	return r->accounts.n == 0 || (account != NULL && strlist_has_nocase(&r->accounts, account->label));
 }
 
-static void note_runaway(struct sorter_verdict *out, const struct config_rule *r)
+static void add_rule(const struct config_rule ***v, size_t *n, const struct config_rule *r)
 {
-	out->runaway = xreallocarray(out->runaway, out->nrunaway + 1, sizeof *out->runaway);
-	out->runaway[out->nrunaway++] = r;
+	*v = xreallocarray(*v, *n + 1, sizeof **v);
+	(*v)[(*n)++] = r;
 }
 
 static bool rule_holds(struct sorting *m, size_t i)
@@ -251,7 +251,7 @@ static bool rule_holds(struct sorting *m, size_t i)
 	enum pattern_result result = match_fields(m, i);
 
 	if (result == PATTERN_RUNAWAY && r->pattern != NULL)
-		note_runaway(m->out, r->rule);
+		add_rule(&m->out->runaway, &m->out->nrunaway, r->rule);
 	if (!r->rule->invert)
 		return result == PATTERN_YES;
 	if (result == PATTERN_NO && m->explain)
@@ -265,6 +265,7 @@ static void apply_rules(struct sorting *m)
 		const struct config_rule *r = m->s->rules[i].rule;
 		if (!concerns(r, m->account) || !rule_holds(m, i))
 			continue;
+		add_rule(&m->out->rules, &m->out->nrules, r);
 		size_t n = add_users(&m->out->users, &r->deliver);
 		m->placed += r->copy ? 0 : n;
 		if (r->stop)
@@ -333,6 +334,7 @@ void sorter_verdict_free(struct sorter_verdict *v)
 	}
 	free(v->matches);
 	free(v->users.v);
+	free(v->rules);
 	free(v->runaway);
 	*v = (struct sorter_verdict){0};
 }

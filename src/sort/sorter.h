@@ -39,6 +39,8 @@ struct sorter_verdict {
 	enum sorter_why why;          /* what placed those who are no copy */
 	struct sorter_match *matches; /* only filled with explain */
 	size_t nmatches;
+	const struct config_rule **rules; /* those that applied, in file order */
+	size_t nrules;
 	const struct config_rule **runaway; /* rules whose pattern ran into a limit on this message */
 	size_t nrunaway;
 };

@@ -1,0 +1,334 @@
+#include "journal/store.h"
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "disk/conn.h"
+#include "mail/header.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PAGE = 4096,
+	PAGES_MAX = JOURNAL_BYTES / PAGE,
+	PAGES_FULL = PAGES_MAX - PAGES_MAX / 16, /* pages in use from which the oldest go */
+	PRUNE_EVERY = 1000,                      /* notes between two looks at the size */
+	LIST_MAX = 64 * 1024,
+	SUBJECT_MAX = 400,
+	REOPEN_MS = 10000,
+	DAY_MS = 24 * 3600 * 1000
+};
+
+struct store {
+	char *path;
+	struct db_conn *conn;
+	bool failing;      /* said already */
+	int64_t next_open; /* mono ms */
+	unsigned since_prune;
+	bool aged;       /* this life has looked at the age */
+	int64_t aged_at; /* mono ms */
+};
+
+/* message: one row each. queued: which outqueue messages one caused. event: what became of those. */
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS message("
+    "n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, kind INTEGER NOT NULL, id TEXT, sender TEXT, user TEXT, "
+    "peer TEXT, account TEXT, uidl TEXT, sorted TEXT, subject TEXT, message_id TEXT, reply TEXT, "
+    "recipients TEXT, boxes TEXT, copies TEXT, size INTEGER NOT NULL);"
+    "CREATE INDEX IF NOT EXISTS message_at ON message(at);"
+    "CREATE TABLE IF NOT EXISTS queued(id TEXT PRIMARY KEY, n INTEGER NOT NULL, recipients TEXT) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS queued_n ON queued(n);"
+    "CREATE TABLE IF NOT EXISTS event("
+    "n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, kind INTEGER NOT NULL, id TEXT NOT NULL, "
+    "recipient TEXT, relay TEXT, reply TEXT, size INTEGER NOT NULL);"
+    "CREATE INDEX IF NOT EXISTS event_at ON event(at);"
+    "CREATE INDEX IF NOT EXISTS event_id ON event(id);";
+
+struct store *store_new(const char *path)
+{
+	struct store *s = xcalloc(1, sizeof *s);
+
+	s->path = xstrdup(path);
+	return s;
+}
+
+void store_free(struct store **sp)
+{
+	struct store *s = *sp;
+
+	if (s == NULL)
+		return;
+	conn_close(&s->conn);
+	free(s->path);
+	free(s);
+	*sp = NULL;
+}
+
+/* ---- opening ---- */
+
+static int set_up(struct db_conn *c, struct err *e)
+{
+	char *limit = xasprintf("PRAGMA max_page_count=%d", PAGES_MAX);
+	/* The journal may lose its last moments, not its past. */
+	int rc = db_exec(c, "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=500", e);
+
+	if (rc == 0)
+		rc = db_exec(c, limit, e);
+	if (rc == 0)
+		rc = db_exec(c, schema, e);
+	free(limit);
+	return rc;
+}
+
+static int open_once(struct store *s, struct err *e)
+{
+	s->conn = conn_open(s->path, false, e);
+	if (s->conn != NULL && set_up(s->conn, e) == 0)
+		return 0;
+	conn_close(&s->conn);
+	return -1;
+}
+
+static int put_aside(struct store *s, struct err *e)
+{
+	char *aside = xasprintf("%s.damaged-%lld", s->path, (long long)clock_wall_s());
+	int rc = database_set_aside(s->path, aside, e);
+
+	if (rc == 0)
+		log_error("journal.damaged", kv_s("moved_to", aside));
+	free(aside);
+	return rc;
+}
+
+struct db_conn *store_conn(struct store *s, struct err *e)
+{
+	if (s->conn != NULL)
+		return s->conn;
+	if (clock_mono_ms() < s->next_open) {
+		err_set(e, 0, "the journal cannot be opened; the log says why");
+		return NULL;
+	}
+	if (open_once(s, e) == 0 || (database_is_damage(e) && put_aside(s, e) == 0 && open_once(s, e) == 0))
+		return s->conn;
+	s->next_open = clock_mono_ms() + REOPEN_MS;
+	return NULL;
+}
+
+/* ---- writing ---- */
+
+static void bind_text(sqlite3_stmt *st, int i, const char *s)
+{
+	if (s != NULL && s[0] != '\0')
+		sqlite3_bind_text(st, i, s, -1, SQLITE_TRANSIENT);
+}
+
+static void bind_decoded(sqlite3_stmt *st, int i, const char *raw)
+{
+	struct buf b;
+
+	if (raw == NULL || raw[0] == '\0')
+		return;
+	buf_init(&b, SUBJECT_MAX);
+	header_decode(&b, slice_of(raw));
+	bind_text(st, i, buf_str(&b));
+	buf_free(&b);
+}
+
+/* One a line; what does not fit is counted in a last line. */
+static void bind_list(sqlite3_stmt *st, int i, const struct strlist *l)
+{
+	struct buf b;
+	size_t k = 0;
+
+	if (l->n == 0)
+		return;
+	buf_init(&b, LIST_MAX);
+	while (k < l->n && b.n + strlen(l->v[k]) + 32 < LIST_MAX)
+		buf_printf(&b, "%s%s", k > 0 ? "\n" : "", l->v[k]), k++;
+	if (k < l->n)
+		buf_printf(&b, "\n+%zu", l->n - k);
+	bind_text(st, i, buf_str(&b));
+	buf_free(&b);
+}
+
+static int write_queued(struct db_conn *c, const char *queued, sqlite3_int64 n, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, "INSERT OR REPLACE INTO queued(id, n, recipients) VALUES(?, ?, ?)", e);
+	char *text = xstrdup(queued), *addresses = strchr(text, '\n');
+
+	if (addresses != NULL)
+		*addresses++ = '\0';
+	if (st != NULL) {
+		bind_text(st, 1, text);
+		sqlite3_bind_int64(st, 2, n);
+		bind_text(st, 3, addresses);
+	}
+	int rc = st != NULL ? db_step(c, st, e) : -1;
+	free(text);
+	return rc;
+}
+
+static int write_message(struct db_conn *c, const struct journal_note *m, struct err *e)
+{
+	static const enum journal_text plain[] = {JOURNAL_ID,      JOURNAL_SENDER, JOURNAL_USER,  JOURNAL_PEER,
+	                                          JOURNAL_ACCOUNT, JOURNAL_UIDL,   JOURNAL_SORTED};
+	sqlite3_stmt *st =
+	    db_stmt(c,
+	            "INSERT INTO message(at, kind, id, sender, user, peer, account, uidl, sorted, subject, "
+	            "message_id, reply, recipients, boxes, copies, size) "
+	            "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	            e);
+
+	if (st == NULL)
+		return -1;
+	sqlite3_bind_int64(st, 1, m->at_ms);
+	sqlite3_bind_int(st, 2, (int)m->kind);
+	for (int i = 0; i < 7; i++)
+		if (m->kind == JOURNAL_COLLECTED && plain[i] == JOURNAL_SENDER)
+			bind_decoded(st, 3 + i, m->text[plain[i]]);
+		else
+			bind_text(st, 3 + i, m->text[plain[i]]);
+	bind_decoded(st, 10, m->text[JOURNAL_SUBJECT]);
+	bind_decoded(st, 11, m->text[JOURNAL_MESSAGE_ID]);
+	bind_text(st, 12, m->text[JOURNAL_REPLY]);
+	bind_list(st, 13, &m->recipients);
+	bind_list(st, 14, &m->boxes);
+	bind_list(st, 15, &m->copies);
+	sqlite3_bind_int64(st, 16, (sqlite3_int64)m->size);
+	if (db_step(c, st, e) != 0)
+		return -1;
+	sqlite3_int64 n = sqlite3_last_insert_rowid(db_handle(c));
+	for (size_t i = 0; i < m->queued.n; i++)
+		if (write_queued(c, m->queued.v[i], n, e) != 0)
+			return -1;
+	return 0;
+}
+
+static int write_event(struct db_conn *c, const struct journal_note *m, struct err *e)
+{
+	sqlite3_stmt *st =
+	    db_stmt(c, "INSERT INTO event(at, kind, id, recipient, relay, reply, size) VALUES(?, ?, ?, ?, ?, ?, ?)", e);
+
+	if (st == NULL)
+		return -1;
+	sqlite3_bind_int64(st, 1, m->at_ms);
+	sqlite3_bind_int(st, 2, (int)m->kind);
+	sqlite3_bind_text(st, 3, m->text[JOURNAL_ID] != NULL ? m->text[JOURNAL_ID] : "", -1, SQLITE_TRANSIENT);
+	bind_text(st, 4, m->recipients.n > 0 ? m->recipients.v[0] : NULL);
+	bind_text(st, 5, m->text[JOURNAL_PEER]);
+	bind_text(st, 6, m->text[JOURNAL_REPLY]);
+	sqlite3_bind_int64(st, 7, (sqlite3_int64)m->size);
+	return db_step(c, st, e);
+}
+
+static int write_all(struct db_conn *c, const struct journal_note *notes, struct err *e)
+{
+	if (db_exec(c, "BEGIN", e) != 0)
+		return -1;
+	for (const struct journal_note *m = notes; m != NULL; m = m->next)
+		if ((m->kind < JOURNAL_SENT ? write_message(c, m, e) : write_event(c, m, e)) != 0)
+			goto failed;
+	if (db_exec(c, "COMMIT", e) == 0)
+		return 0;
+failed:
+	db_exec(c, "ROLLBACK", NULL);
+	return -1;
+}
+
+/* ---- pruning ---- */
+
+static int64_t number_of(struct db_conn *c, const char *sql, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, sql, e);
+
+	if (st == NULL)
+		return 0;
+	int64_t n = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+	sqlite3_reset(st);
+	return n;
+}
+
+static int64_t pages_in_use(struct db_conn *c, struct err *e)
+{
+	return number_of(c, "PRAGMA page_count", e) - number_of(c, "PRAGMA freelist_count", e);
+}
+
+/* A twentieth of all, the oldest, as far as it was noted before `limit` (wall ms). */
+static int drop_oldest(struct db_conn *c, int64_t limit, struct err *e)
+{
+	static const char *const deletes[] = {
+	    "DELETE FROM message WHERE n <= (SELECT min(n) + (max(n) - min(n)) / 20 FROM message) AND at < ?",
+	    "DELETE FROM event WHERE n <= (SELECT min(n) + (max(n) - min(n)) / 20 FROM event) AND at < ?",
+	    "DELETE FROM queued WHERE n < (SELECT ifnull(min(n), 0) FROM message) AND ? > 0"};
+
+	if (db_exec(c, "BEGIN", e) != 0)
+		return -1;
+	for (size_t i = 0; i < 3; i++) {
+		sqlite3_stmt *st = db_stmt(c, deletes[i], e);
+		if (st != NULL)
+			sqlite3_bind_int64(st, 1, limit);
+		if (st == NULL || db_step(c, st, e) != 0) {
+			db_exec(c, "ROLLBACK", NULL);
+			return -1;
+		}
+	}
+	return db_exec(c, "COMMIT", e);
+}
+
+/* By age no more than a twentieth goes a day: a clock that is wrong for an hour must not empty the journal. */
+static void prune(struct store *s, struct err *e)
+{
+	int64_t now = clock_mono_ms();
+
+	for (int i = 0; i < 20 && pages_in_use(s->conn, e) > PAGES_FULL; i++)
+		if (drop_oldest(s->conn, INT64_MAX, e) != 0)
+			break;
+	if (s->aged && now - s->aged_at < DAY_MS)
+		return;
+	s->aged = true;
+	s->aged_at = now;
+	drop_oldest(s->conn, clock_wall_ms() - (int64_t)JOURNAL_DAYS * DAY_MS, e);
+}
+
+static size_t length(const struct journal_note *n)
+{
+	size_t k = 0;
+
+	for (; n != NULL; n = n->next)
+		k++;
+	return k;
+}
+
+static size_t failed(struct store *s, const struct journal_note *notes, const struct err *e)
+{
+	if (!s->failing)
+		log_error("journal.failed", kv_s("error", e->text), kv_s("effect", "mail goes on; this is said once"));
+	s->failing = true;
+	/* Whatever it is (a full disk, a damaged or removed file), opening it anew is the way to find out. */
+	conn_close(&s->conn);
+	return length(notes);
+}
+
+size_t store_write(struct store *s, const struct journal_note *notes)
+{
+	struct err e = {0, ""};
+
+	if (store_conn(s, &e) == NULL)
+		return failed(s, notes, &e);
+	int rc = write_all(s->conn, notes, &e);
+	if (rc != 0 && (e.code & 0xff) == SQLITE_FULL && drop_oldest(s->conn, INT64_MAX, &e) == 0)
+		rc = write_all(s->conn, notes, &e);
+	if (rc != 0)
+		return failed(s, notes, &e);
+	if (s->failing)
+		log_info("journal.works");
+	s->failing = false;
+	s->since_prune += (unsigned)length(notes);
+	if (!s->aged || s->since_prune >= PRUNE_EVERY) {
+		s->since_prune = 0;
+		prune(s, &e);
+	}
+	return 0;
+}
