@@ -11,7 +11,7 @@ static const char status_help[] =
 
 static const char sync_help[] =
     "Starts a sync now: sends all that is not held, and collects all accounts. With the names of accounts: collects\n"
-    "only these, and sends nothing. Where a sync runs, this one follows it.\n\n"
+    "only these, and sends nothing. Where a sync runs, this one begins beside it.\n\n"
     "  --wait    shows the progress, ends with the sync, and exits 1 if any part of it failed\n";
 
 static const char queue_help[] = "The messages that wait for the relay.\n\n"

@@ -54,7 +54,7 @@ static void on_event(void *arg, json_t *ev)
 	const char *name = client_text(ev, "event");
 
 	if (strcmp(name, "waiting") == 0) {
-		puts("A sync is running; this one follows it.");
+		puts("A sync is running; what it is busy with is collected once more after it.");
 	} else if (strcmp(name, "fetch") == 0) {
 		show(p, client_text(ev, "account"), client_text(ev, "state"), client_int(ev, "done"),
 		     client_int(ev, "total"));
@@ -113,7 +113,8 @@ static int start(const struct ctl_options *o, const struct control_request *r)
 
 	if (reply == NULL)
 		return 1;
-	puts(client_bool(reply, "follows") ? "A sync is running; this one follows it." : "The sync was started.");
+	puts(client_bool(reply, "follows") ? "A sync is running; what it is busy with is collected once more after it."
+	                                   : "The sync was started.");
 	json_decref(reply);
 	return 0;
 }

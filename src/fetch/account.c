@@ -23,18 +23,15 @@ void account_free(struct account **ap)
 	free(a->host);
 	free(a->user);
 	free(a->last_error);
+	free(a->awaiting);
 	free(a);
 }
 
 void account_progress(struct account *a, const char *state, uint64_t bytes, const char *error)
 {
-	struct fetcher *f = a->fetcher;
-	struct fetch_progress p = {
-	    .account = a->label, .state = state, .done = a->done, .total = a->total, .bytes = bytes, .error = error};
-
 	a->state = state;
-	if (f->run_on && f->progress != NULL)
-		f->progress(f->run_arg, &p);
+	for (size_t i = 0; i < a->nawaiting; i++)
+		fetcher_tell(a->awaiting[i].run, a, state, bytes, error);
 }
 
 int64_t account_wait(const struct account *a, bool by_hand)

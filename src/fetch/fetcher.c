@@ -27,14 +27,16 @@ void fetcher_free(struct fetcher **fp)
 	for (size_t i = 0; i < f->n; i++)
 		account_free(&f->v[i]);
 	free(f->v);
+	fetcher_runs_free(f);
 	loop_timer_free(&f->stop_timer);
+	loop_timer_free(&f->stall_timer);
 	fetch_rules_unref(&f->rules);
 	free(f);
 }
 
 /* ---- configuration ---- */
 
-static struct account *find(const struct fetcher *f, const char *label)
+struct account *fetcher_find(const struct fetcher *f, const char *label)
 {
 	for (size_t i = 0; i < f->n; i++)
 		if (slice_is_nocase(slice_of(f->v[i]->label), label))
@@ -90,7 +92,7 @@ static void move_mailbox(struct account *a, const struct config_account *c)
 
 static void configure_account(struct fetcher *f, const struct config_account *c, unsigned index)
 {
-	struct account *a = find(f, c->label);
+	struct account *a = fetcher_find(f, c->label);
 
 	if (a == NULL)
 		a = add(f, c->label);
@@ -106,7 +108,7 @@ static void configure_account(struct fetcher *f, const struct config_account *c,
 		a->due = 0;
 }
 
-static void drop_gone(struct fetcher *f)
+void fetcher_drop_gone(struct fetcher *f)
 {
 	size_t kept = 0;
 
@@ -114,6 +116,7 @@ static void drop_gone(struct fetcher *f)
 		struct account *a = f->v[i];
 
 		if (a->config == NULL && a->session == NULL) {
+			fetcher_settle(a);
 			account_free(&a);
 			continue;
 		}
@@ -136,175 +139,9 @@ void fetcher_configure(struct fetcher *f, const struct config *c)
 	for (size_t i = 0; i < f->n; i++)
 		if (!f->v[i]->listed)
 			f->v[i]->config = NULL;
-	drop_gone(f);
+	fetcher_drop_gone(f);
 	fetch_rules_unref(&old);
 	fetcher_advance(f);
-}
-
-/* ---- a run ---- */
-
-static void finish_run(struct fetcher *f)
-{
-	void (*done)(void *arg, unsigned failed) = f->run_done;
-
-	f->run_on = false;
-	f->progress = NULL;
-	done(f->run_arg, f->failed);
-}
-
-static void check_stopped(struct fetcher *f)
-{
-	if (!f->stopping || f->running > 0 || f->stop_done == NULL)
-		return;
-	void (*done)(void *arg) = f->stop_done;
-	f->stop_done = NULL;
-	loop_timer_cancel(f->stop_timer);
-	done(f->stop_arg);
-}
-
-static void on_progress(void *arg, const char *state, uint64_t done, uint64_t total, uint64_t bytes)
-{
-	struct account *a = arg;
-
-	a->done = done;
-	a->total = total;
-	account_progress(a, state, bytes, "");
-}
-
-static void begin_session(struct account *a);
-
-static const char *end_state(enum session_outcome o)
-{
-	return o == SESSION_WELL                            ? "done"
-	       : o == SESSION_HELD                          ? "held"
-	       : o == SESSION_LATER || o == SESSION_STOPPED ? "later"
-	                                                    : "failed";
-}
-
-static void on_session_done(void *arg, const struct session_result *r)
-{
-	struct account *a = arg;
-	struct fetcher *f = a->fetcher;
-	bool again;
-
-	a->session = NULL;
-	f->running--;
-	account_learn(a, r);
-	again = account_again(a, r);
-	if (again) {
-		begin_session(a);
-		return;
-	}
-	if (r->outcome == SESSION_STOPPED) /* its settings changed: once more, with the new ones */
-		a->wanted = f->run_on && !f->stopping && a->config != NULL && a->config->enabled;
-	else
-		f->failed += r->outcome != SESSION_WELL;
-	account_progress(a, end_state(r->outcome), r->bytes, r->text);
-	drop_gone(f);
-	fetcher_advance(f);
-	check_stopped(f);
-}
-
-static void begin_session(struct account *a)
-{
-	struct fetcher *f = a->fetcher;
-	struct session_setup setup = {
-	    .deps = &f->deps,
-	    .limits = &session_default_limits,
-	    .rules = f->rules,
-	    .account = a->config,
-	    .lane = a->lane,
-	    .avoid = &a->avoid,
-	    .progress = on_progress,
-	    .done = on_session_done,
-	    .arg = a,
-	};
-
-	f->running++;
-	a->rounds++;
-	a->done = a->total = 0;
-	a->session = session_start(&setup);
-}
-
-/* Starts what may start; ends the run when nothing is left. */
-void fetcher_advance(struct fetcher *f)
-{
-	bool waiting = false;
-
-	for (size_t i = 0; i < f->n; i++) {
-		struct account *a = f->v[i];
-
-		if (!a->wanted)
-			continue;
-		if (f->stopping || a->config == NULL) {
-			a->wanted = false;
-		} else if (f->running < f->rules->config->parallel && a->session == NULL) {
-			a->wanted = false;
-			a->rounds = 0;
-			begin_session(a);
-		} else {
-			waiting = true;
-		}
-	}
-	if (f->run_on && !waiting && f->running == 0)
-		finish_run(f);
-}
-
-static void advance_later(void *arg)
-{
-	fetcher_advance(arg);
-}
-
-static void refuse(struct fetcher *f, const char *label, const char *why)
-{
-	struct fetch_progress p = {.account = label, .state = "failed", .error = why};
-
-	f->failed++;
-	if (f->progress != NULL)
-		f->progress(f->run_arg, &p);
-}
-
-/* An account that is left alone now: by hand that is worth a word. */
-static bool must_wait(struct account *a, bool by_hand, bool named)
-{
-	if (account_wait(a, by_hand) <= clock_mono_ms())
-		return false;
-	if (by_hand) {
-		a->fetcher->failed += named;
-		account_progress(a, "later", 0, "the server allows no log-in so soon after the last (LOGIN-DELAY)");
-	}
-	return true;
-}
-
-static void want(struct fetcher *f, const struct strlist *labels, bool by_hand)
-{
-	for (size_t i = 0; labels == NULL && i < f->n; i++)
-		if (f->v[i]->config != NULL && f->v[i]->config->enabled)
-			f->v[i]->wanted = !must_wait(f->v[i], by_hand, false);
-	for (size_t i = 0; labels != NULL && i < labels->n; i++) {
-		struct account *a = find(f, labels->v[i]);
-
-		if (a == NULL || a->config == NULL)
-			refuse(f, labels->v[i], "there is no such account");
-		else if (!a->config->enabled)
-			refuse(f, labels->v[i], "the account is switched off (enabled = no)");
-		else
-			a->wanted = !must_wait(a, by_hand, true);
-	}
-}
-
-void fetcher_run(struct fetcher *f, const struct strlist *accounts, bool by_hand,
-                 void (*progress)(void *arg, const struct fetch_progress *p), void (*done)(void *arg, unsigned failed),
-                 void *arg)
-{
-	f->run_on = true;
-	f->failed = 0;
-	f->progress = progress;
-	f->run_done = done;
-	f->run_arg = arg;
-	want(f, accounts, by_hand);
-	/* From the loop, so that done never comes from inside this call. */
-	loop_post(f->deps.loop, advance_later, f);
 }
 
 int64_t fetcher_next_due(const struct fetcher *f)
@@ -384,7 +221,7 @@ static int apply_resume(struct db_conn *c, void *arg, struct err *e)
 static void on_resumed(void *arg, enum db_outcome outcome, const struct err *e)
 {
 	struct resume *r = arg;
-	struct account *a = find(r->fetcher, r->label);
+	struct account *a = fetcher_find(r->fetcher, r->label);
 	const char *error = outcome != DB_COMMITTED ? e->text : !r->was_held ? "the account is not held" : NULL;
 
 	if (error == NULL && a != NULL)
@@ -398,7 +235,7 @@ static void on_resumed(void *arg, enum db_outcome outcome, const struct err *e)
 void fetcher_resume(struct fetcher *f, const char *account, bool known, void (*done)(void *arg, const char *error),
                     void *arg)
 {
-	struct account *a = find(f, account);
+	struct account *a = fetcher_find(f, account);
 
 	if (a == NULL || a->config == NULL) {
 		done(arg, "there is no such account");
@@ -412,6 +249,16 @@ void fetcher_resume(struct fetcher *f, const char *account, bool known, void (*d
 }
 
 /* ---- stopping ---- */
+
+void fetcher_check_stopped(struct fetcher *f)
+{
+	if (!f->stopping || f->running > 0 || f->stop_done == NULL)
+		return;
+	void (*done)(void *arg) = f->stop_done;
+	f->stop_done = NULL;
+	loop_timer_cancel(f->stop_timer);
+	done(f->stop_arg);
+}
 
 static void on_stop_timer(void *arg)
 {
@@ -433,5 +280,5 @@ void fetcher_stop(struct fetcher *f, int64_t ms, void (*done)(void *arg), void *
 		if (f->v[i]->session != NULL)
 			session_stop(f->v[i]->session);
 	fetcher_advance(f);
-	check_stopped(f);
+	fetcher_check_stopped(f);
 }

@@ -4,14 +4,34 @@
 
 #include "fetch/session.h"
 
-struct account { /* one [account …], across reloads */
+struct fetch_run { /* one call of fetcher_run; several may be under way */
+	struct fetch_run *next;
+	bool by_hand;
+	unsigned failed;
+	size_t awaited; /* accounts whose end it awaits */
+	void (*progress)(void *arg, const struct fetch_progress *p);
+	void (*done)(void *arg, unsigned failed);
+	void *arg;
+};
+
+struct awaiting {
+	struct fetch_run *run;
+	bool next; /* the session under way listed before the run began: the one after it is meant */
+};
+
+struct account { /* one [account …], across reloads: either idle, or waiting for a place, or busy */
 	struct fetcher *fetcher;
 	const struct config_account *config; /* in the snapshot in force; NULL: no longer there */
 	char *label, *host, *user;
 	unsigned lane;
-	struct session *session;
+	uint64_t turn;           /* waits for a place, the lowest first; 0 = it does not */
+	struct session *session; /* NULL: not busy */
+	bool placed;             /* the session counts among the parallel ones */
+	int64_t began_ms;        /* of the session */
+	uint64_t heard;          /* by the session, when it was last looked at */
+	struct awaiting *awaiting;
+	size_t nawaiting;
 	bool listed; /* in the configuration that is being taken over */
-	bool wanted; /* waits for its turn in this run */
 	unsigned rounds;
 	/* what is known of the server */
 	struct strlist avoid;
@@ -34,13 +54,12 @@ struct fetcher {
 	struct fetch_rules *rules; /* NULL before the first configuration */
 	struct account **v;
 	size_t n;
-	unsigned running;
-	/* the run under way */
-	bool run_on;
-	unsigned failed;
-	void (*progress)(void *arg, const struct fetch_progress *p);
-	void (*run_done)(void *arg, unsigned failed);
-	void *run_arg;
+	unsigned running;       /* sessions */
+	unsigned placed;        /* of these, the ones that count */
+	uint64_t turns;         /* given so far */
+	struct fetch_run *runs; /* under way, oldest first */
+	struct loop_timer *stall_timer;
+	bool stall_watched;
 	/* stopping */
 	bool stopping;
 	struct loop_timer *stop_timer;
@@ -57,7 +76,23 @@ bool account_again(const struct account *a, const struct session_result *r);
 /* mono ms before which this account is left alone. */
 int64_t account_wait(const struct account *a, bool by_hand);
 
-/* Room-internal: the run. */
+/* ---- run.c: who is collected when, and who awaits it ---- */
+
+/* Starts what may start; ends the runs that await nothing any more. */
 void fetcher_advance(struct fetcher *f);
+/* The account's awaiting runs hear no more of it. */
+void fetcher_settle(struct account *a);
+/* Tells one run, where it wants to know. */
+void fetcher_tell(const struct fetch_run *r, const struct account *a, const char *state, uint64_t bytes,
+                  const char *error);
+void fetcher_runs_free(struct fetcher *f);
+
+/* ---- fetcher.c ---- */
+
+struct account *fetcher_find(const struct fetcher *f, const char *label);
+/* Forgets accounts that went, once they are idle. */
+void fetcher_drop_gone(struct fetcher *f);
+/* Tells fetcher_stop's caller, once no session is left. */
+void fetcher_check_stopped(struct fetcher *f);
 
 #endif

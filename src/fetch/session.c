@@ -395,6 +395,16 @@ struct session *session_start(const struct session_setup *setup)
 	return s;
 }
 
+bool session_has_listed(const struct session *s)
+{
+	return s->phase >= PHASE_LISTING;
+}
+
+uint64_t session_heard(const struct session *s)
+{
+	return s->heard;
+}
+
 void session_stop(struct session *s)
 {
 	s->stopping = true;

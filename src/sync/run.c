@@ -63,8 +63,12 @@ static void tell_line(struct run *r, const char *state)
 
 static void on_fetch_progress(void *arg, const struct fetch_progress *p)
 {
+	static const char *const ends[] = {"done", "failed", "later", "held"};
 	struct run *r = arg;
 
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+		if (strcmp(p->state, ends[i]) == 0)
+			sync_run_heard(r, i == 0);
 	for (size_t i = 0; i < r->nwatchers; i++)
 		if (r->watchers[i].fetch != NULL)
 			r->watchers[i].fetch(r->watchers[i].arg, p);
@@ -108,7 +112,7 @@ static bool has_line(const struct run *r)
 static void end(struct run *r)
 {
 	log_info("sync.end", kv_s("reason", r->reason), kv_s("result", r->failed ? "failed" : "ok"));
-	sync_run_ended(r->sync);
+	sync_run_ended(r);
 }
 
 /* ---- the line ---- */
@@ -192,9 +196,18 @@ static void on_down(void *arg, const struct runner_result *res)
 	end(r);
 }
 
+/* Another run talks over the same line. */
+static bool line_shared(const struct run *r)
+{
+	for (const struct run *o = r->sync->active; o != NULL; o = o->next)
+		if (o != r && o->state == RUN_TALKING && has_line(o))
+			return true;
+	return false;
+}
+
 static void line_down(struct run *r)
 {
-	if (!has_line(r) || r->config->link_down[0] == '\0') {
+	if (!has_line(r) || line_shared(r) || r->config->link_down[0] == '\0') {
 		end(r);
 		return;
 	}
@@ -219,6 +232,7 @@ static void on_fetched(void *arg, unsigned failed)
 
 static void on_sent(void *arg, bool failed)
 {
+	sync_run_heard(arg, !failed);
 	part_over(arg, failed);
 }
 
@@ -233,6 +247,7 @@ static void talk(struct run *r)
 		return;
 	}
 	set_state(r, RUN_TALKING);
+	sync_run_heard(r, true);
 	r->parts = 1;
 	if (r->kind == RUN_FULL) {
 		r->parts++;
@@ -258,7 +273,7 @@ static void on_up(void *arg, const struct runner_result *res)
 
 static void line_up(struct run *r)
 {
-	if (!has_line(r) || r->config->link_up[0] == '\0') {
+	if (!has_line(r) || line_shared(r) || r->config->link_up[0] == '\0') {
 		talk(r);
 		return;
 	}

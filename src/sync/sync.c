@@ -51,7 +51,11 @@ void sync_free(struct sync **sp)
 	if (s == NULL)
 		return;
 	drop_waiting(s);
-	sync_run_free(&s->running);
+	while (s->active != NULL) {
+		struct run *r = s->active;
+		s->active = r->next;
+		sync_run_free(&r);
+	}
 	loop_timer_free(&s->timer);
 	loop_timer_free(&s->stop_timer);
 	config_unref(&s->config);
@@ -125,15 +129,70 @@ static struct run *want_accounts(struct sync *s, const struct strlist *accounts)
 	return last;
 }
 
+/* ---- runs under way ---- */
+
+/* One raises the line or lowers it, or is about to: it must be past that before another may begin. */
+static bool line_busy(const struct sync *s)
+{
+	for (const struct run *r = s->active; r != NULL; r = r->next)
+		if (r->state != RUN_TALKING)
+			return true;
+	return false;
+}
+
+static bool waited_for(const struct run *r, int64_t now)
+{
+	return r->state != RUN_TALKING || (!r->left_behind && now - r->heard_ms < SYNC_PATIENCE_MS);
+}
+
+/* Whether the schedule and the daemon user have to wait for a run: not for one that only hangs. */
+static bool under_way(const struct sync *s, int64_t now)
+{
+	for (const struct run *r = s->active; r != NULL; r = r->next)
+		if (waited_for(r, now))
+			return true;
+	return false;
+}
+
+static bool newest_full(const struct run *r)
+{
+	const struct run *o = r->sync->active;
+
+	while (o != NULL && o->kind != RUN_FULL)
+		o = o->next;
+	return o == r;
+}
+
+void sync_run_heard(struct run *r, bool well)
+{
+	int64_t now = clock_mono_ms();
+
+	r->left_behind = r->state == RUN_TALKING && r->heard_ms != 0 && !waited_for(r, now);
+	r->heard_ms = now;
+	if (!newest_full(r) || (r->left_behind && !well))
+		return;
+	r->sync->ran = true;
+	r->sync->last_end = now;
+}
+
+static unsigned count_active(const struct sync *s)
+{
+	unsigned n = 0;
+
+	for (const struct run *r = s->active; r != NULL; r = r->next)
+		n++;
+	return n;
+}
+
 static void start_next(struct sync *s)
 {
 	struct run *r = s->waiting;
 
-	if (s->running != NULL || r == NULL || s->stopping || !s->started)
+	if (line_busy(s) || r == NULL || s->stopping || !s->started || count_active(s) >= SYNC_TALKING_MAX)
 		return;
 	s->waiting = r->next;
-	r->next = NULL;
-	s->running = r;
+	r->next = s->active;
+	s->active = r;
 	if (r->kind == RUN_FULL && s->at_served < clock_wall_s())
 		s->at_served = clock_wall_s();
 	sync_run_start(r);
@@ -149,20 +208,21 @@ static void finish_stop(struct sync *s)
 		stopped(s->stopped_arg);
 }
 
-void sync_run_ended(struct sync *s)
+void sync_run_ended(struct run *r)
 {
-	struct run *r = s->running;
+	struct sync *s = r->sync;
+	struct run **at = &s->active;
 
-	s->running = NULL;
-	if (r->kind == RUN_FULL) {
-		s->ran = true;
-		s->last_end = clock_mono_ms();
-	}
+	if (r->kind == RUN_FULL)
+		sync_run_heard(r, !r->left_behind);
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
 	sync_run_finish(r);
 	sync_run_free(&r);
-	if (s->stopping)
+	if (s->stopping && s->active == NULL)
 		finish_stop(s);
-	else
+	else if (!s->stopping)
 		loop_timer_set(s->timer, 0);
 }
 
@@ -316,7 +376,9 @@ static void rearm(struct sync *s)
 {
 	int64_t now = clock_mono_ms(), next = least(s->send_at, retry_due(s));
 
-	if (s->running == NULL) {
+	if (under_way(s, now)) {
+		next = least(next, now + SYNC_PATIENCE_MS);
+	} else {
 		next = least(next, own_due(s));
 		next = least(next, every_due(s, now));
 		if (s->wanted)
@@ -344,7 +406,7 @@ static void tick(void *arg)
 		return;
 	serve_at(s);
 	send_what_is_due(s, now);
-	if (s->running == NULL) {
+	if (!under_way(s, now)) {
 		serve_daemon(s, now);
 		if (every_due(s, now) <= now)
 			want_full(s, "schedule", false);
@@ -442,9 +504,11 @@ void sync_daemon_called(struct sync *s, const char *user)
 {
 	log_info("sync.wanted", kv_s("user", user));
 	/* Committed before the mark of the run that is about to start: that run serves it. */
-	if (s->running != NULL && s->running->kind == RUN_FULL && s->running->state == RUN_MARKING) {
-		s->running->by_hand = true;
-		return;
+	for (struct run *r = s->active; r != NULL; r = r->next) {
+		if (r->kind == RUN_FULL && r->state == RUN_MARKING) {
+			r->by_hand = true;
+			return;
+		}
 	}
 	if (!s->wanted)
 		snprintf(s->wanted_by, sizeof s->wanted_by, "%s", user);
@@ -466,26 +530,26 @@ void sync_by_hand(struct sync *s, const struct strlist *accounts, const struct s
 
 void sync_forget_watcher(struct sync *s, const void *arg)
 {
-	if (s->running != NULL)
-		sync_run_forget_watcher(s->running, arg);
+	for (struct run *r = s->active; r != NULL; r = r->next)
+		sync_run_forget_watcher(r, arg);
 	for (struct run *r = s->waiting; r != NULL; r = r->next)
 		sync_run_forget_watcher(r, arg);
 }
 
 bool sync_running(const struct sync *s)
 {
-	return s->running != NULL;
+	return s->active != NULL;
 }
 
 const char *sync_reason(const struct sync *s)
 {
-	return s->running != NULL ? s->running->reason : "";
+	return s->active != NULL ? s->active->reason : "";
 }
 
 int64_t sync_next_at(const struct sync *s)
 {
 	int64_t now = clock_mono_ms(), wall = clock_wall_s();
-	int64_t every = s->running != NULL ? SCHEDULE_NEVER : every_due(s, now);
+	int64_t every = under_way(s, now) ? SCHEDULE_NEVER : every_due(s, now);
 	int64_t at = schedule_at_next(s->config->at, s->config->nat, wall);
 
 	if (every != SCHEDULE_NEVER)
@@ -507,5 +571,5 @@ void sync_stop(struct sync *s, int64_t ms, void (*done)(void *arg), void *arg)
 	drop_waiting(s);
 	if (s->stop_timer == NULL)
 		s->stop_timer = loop_timer_new(s->deps.loop, on_stop_timer, s);
-	loop_timer_set(s->stop_timer, s->running != NULL ? ms : 0);
+	loop_timer_set(s->stop_timer, s->active != NULL ? ms : 0);
 }

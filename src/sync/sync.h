@@ -34,12 +34,14 @@ struct sync_watcher { /* of one sync by hand; all may be NULL */
 	void (*done)(void *arg, bool failed);
 	void *arg;
 };
-/* accounts NULL: everything; else only those, and no sending. Where one runs, this follows it. */
+/* accounts NULL: everything; else only those, and no sending. Where one runs, this begins beside it: accounts that are
+ * busy are collected once more after (fetcher_run). */
 void sync_by_hand(struct sync *s, const struct strlist *accounts, const struct sync_watcher *w);
 void sync_forget_watcher(struct sync *s, const void *arg);
 bool sync_running(const struct sync *s);
-const char *sync_reason(const struct sync *s); /* "schedule", "daemon anna", "by hand", "mail queued", "" */
-int64_t sync_next_at(const struct sync *s);    /* wall seconds of the next scheduled one, 0 = none */
+const char *
+sync_reason(const struct sync *s);          /* of the newest: "schedule", "daemon anna", "by hand", "mail queued", "" */
+int64_t sync_next_at(const struct sync *s); /* wall seconds of the next scheduled one, 0 = none */
 void sync_stop(struct sync *s, int64_t ms, void (*done)(void *arg), void *arg);
 void sync_free(struct sync **s);
 

@@ -21,7 +21,8 @@ enum run_state {
 
 #define SYNC_LINE_FACT "sync.line_up" /* set while a line that has a `down` may be up */
 
-enum { SYNC_REASON_MAX = 96, SYNC_WAITING_MAX = 64 };
+/* PATIENCE: a run of which nothing has ended for so long is no longer waited for. TALKING_MAX: such runs at once. */
+enum { SYNC_REASON_MAX = 96, SYNC_WAITING_MAX = 64, SYNC_TALKING_MAX = 64, SYNC_PATIENCE_MS = 5000 };
 
 struct run {
 	struct run *next;
@@ -34,6 +35,8 @@ struct run {
 	bool failed;
 	int64_t started_at; /* wall seconds */
 	unsigned parts;     /* of sending and collecting, under way */
+	int64_t heard_ms;   /* mono ms: RUN_TALKING began, or the last end of an account or of sending */
+	bool left_behind;   /* longer than SYNC_PATIENCE_MS ago once: what still hangs there delays nothing */
 	struct config *config;
 	struct sync_watcher *watchers;
 	size_t nwatchers;
@@ -45,7 +48,7 @@ struct sync {
 	struct loop_timer *timer;
 	bool started; /* what the database remembers has been read */
 	bool stopping;
-	struct run *running;
+	struct run *active;  /* newest first; all may talk at once, but the line is raised and lowered by one */
 	struct run *waiting; /* oldest first */
 	/* every */
 	bool ran;
@@ -70,12 +73,14 @@ struct run *sync_run_new(struct sync *s, enum run_kind kind, const char *reason)
 void sync_run_free(struct run **r);
 void sync_run_watch(struct run *r, const struct sync_watcher *w);
 void sync_run_forget_watcher(struct run *r, const void *arg);
-/* Goes through its states; ends in sync_run_ended. The run is sync->running. */
+/* Goes through its states; ends in sync_run_ended. The run is one of sync->active. */
 void sync_run_start(struct run *r);
 /* Tells the watchers. */
 void sync_run_finish(struct run *r);
 
 /* sync.c: the run is over (and freed by this). */
-void sync_run_ended(struct sync *s);
+void sync_run_ended(struct run *r);
+/* The run talks, or something of it has ended (well): the schedule counts from here. */
+void sync_run_heard(struct run *r, bool well);
 
 #endif

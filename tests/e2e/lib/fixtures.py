@@ -8,6 +8,7 @@ from . import ca as ca_module
 from . import dovecot as dovecot_module
 from . import gateway as gateway_module
 from . import liar as liar_module
+from . import pop3liar as pop3liar_module
 from . import postfix as postfix_module
 from . import proxy as proxy_module
 
@@ -109,3 +110,16 @@ _serial = itertools.count(1)
 def mailbox(dovecot):
     """The name of a fresh, empty mailbox at the provider (password "secret")."""
     return dovecot.add_user(f"box{next(_serial)}")
+
+
+@pytest.fixture
+def provider():
+    """provider(messages, …) makes lying providers (pop3liar.py) that end with the test."""
+    made = []
+
+    def make(*args, **kw):
+        made.append(pop3liar_module.Provider(*args, **kw))
+        return made[-1]
+    yield make
+    for p in made:
+        p.close()
