@@ -1,22 +1,31 @@
 #!/bin/bash
-# usage: tools/fuzz.sh FOLDER SECONDS [TARGET]   — runs each fuzz target so long, two at once, on its corpus and what was found before.
+# usage: tools/fuzz.sh FOLDER SECONDS [TARGET]   — runs each fuzz target so long, one after another, on its corpus and on
+# what earlier runs found worth keeping. A line of figures for each; whole logs and findings in FOLDER/found/.
 set -u
 folder=$1 seconds=$2 only=${3:-}
 failed=0
+
+figure() { # of libFuzzer's final statistics
+	sed -n "s/^stat::$1: *//p" "$2" | tail -n 1
+}
+
 for t in "$folder"/fuzz_${only:-*}; do
-	[ -f "$t" ] || continue
-	case $t in *.d | *.o | *.log) continue ;; esac
+	if [ ! -x "$t" ] || [ ! -f "$t" ]; then continue; fi
 	name=${t##*/fuzz_}
-	found=$folder/found/$name
+	found=$folder/found/$name log=$folder/found/$name.log
 	mkdir -p "$found"
+	options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1
+		-artifact_prefix="$found/")
+	[ -f "tests/fuzz/dict/$name" ] && options+=(-dict="tests/fuzz/dict/$name")
 	corpus=("$found")
-	for c in "tests/fuzz/corpus/$name" "tests/fuzz/corpus/fuzz_$name"; do [ -d "$c" ] && corpus+=("$c"); done
-	echo "== $name, ${seconds}s"
-	if ! "$t" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=0 -verbosity=0 \
-		-artifact_prefix="$found/crash-" "${corpus[@]}" 2>"$found.log"; then
+	[ -d "tests/fuzz/corpus/fuzz_$name" ] && corpus+=("tests/fuzz/corpus/fuzz_$name")
+	verdict="no finding"
+	if ! "$t" "${options[@]}" "${corpus[@]}" 2>"$log"; then
 		failed=$((failed + 1))
-		tail -n 40 "$found.log"
-		echo "== $name: a finding, kept in $found/"
+		verdict="A FINDING, kept in $found/"
+		tail -n 40 "$log"
 	fi
+	features=$(sed -n 's/.* cov: \([0-9]*\) ft: \([0-9]*\) .*/\1 edges, \2 features/p' "$log" | tail -n 1)
+	echo "$name: ${seconds} s, $(figure number_of_executed_units "$log") executions, $features, $(figure peak_rss_mb "$log") MB: $verdict"
 done
 [ $failed = 0 ]

@@ -73,7 +73,7 @@ static size_t clean_run(struct slice s, size_t at)
 	return at - start;
 }
 
-/* Appends what fits of valid UTF-8; false where that was not all. */
+/* Appends what fits of valid UTF-8; false where that was not all. Nothing comes behind a cut, though it might fit. */
 static bool put_cut(struct buf *out, struct slice s)
 {
 	size_t room = out->max - out->n;
@@ -83,6 +83,7 @@ static bool put_cut(struct buf *out, struct slice s)
 	while (room > 0 && ((unsigned char)s.p[room] & 0xc0) == 0x80)
 		room--;
 	buf_add(out, s.p, room);
+	out->max = out->n;
 	return false;
 }
 
@@ -93,7 +94,7 @@ void charset_put(struct buf *out, struct slice utf8)
 		if (!put_cut(out, slice_sub(utf8, at, n)))
 			return;
 		at += n;
-		if (at < utf8.n && !(ends_line(utf8.p[at]) ? buf_add_char(out, ' ') : buf_add_str(out, replacement)))
+		if (at < utf8.n && !put_cut(out, slice_of(ends_line(utf8.p[at]) ? " " : replacement)))
 			return;
 	}
 }

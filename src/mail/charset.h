@@ -18,7 +18,7 @@ struct charsets {
 };
 
 /* Appends UTF-8 text; a NUL, CR or LF in it becomes a space, what is no UTF-8 becomes U+FFFD. Stops between two
- * characters at out's maximum. */
+ * characters at out's maximum; that becomes what out holds then, so that nothing comes behind the cut. */
 void charset_put(struct buf *out, struct slice utf8);
 /* Appends bytes said to be of that charset, by names as seen in the wild; of an unknown one as charset_guess. */
 void charset_convert(struct charsets *c, struct buf *out, struct slice charset, struct slice bytes);

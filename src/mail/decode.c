@@ -120,6 +120,7 @@ void header_decode(struct buf *out, struct slice value)
 {
 	struct decoder d = {.s = slice_trim(value), .out = out};
 	struct encoded_word w;
+	size_t max = out->max;
 
 	if (is_simple(d.s) && buf_add_slice(out, d.s))
 		return;
@@ -135,6 +136,7 @@ void header_decode(struct buf *out, struct slice value)
 			d.at++;
 	}
 	flush_plain(&d);
+	out->max = max;
 	charsets_close(&d.charsets);
 	buf_free(&d.bytes);
 	buf_free(&d.unfolded);

@@ -192,10 +192,10 @@ static void add_encoded(struct folder *f, struct slice s)
 	}
 }
 
-/* Whether the text, up to its next space, has to be encoded. */
+/* Whether the text, up to its next space, has to be encoded: also what some readers would take for encoded. */
 static bool is_special(struct slice s)
 {
-	if (s.n > TOKEN_MAX || (s.n > 1 && s.p[0] == '=' && s.p[1] == '?'))
+	if (s.n > TOKEN_MAX || (s.n > 1 && memmem(s.p, s.n, "=?", 2) != NULL))
 		return true;
 	for (size_t i = 0; i < s.n; i++)
 		if ((unsigned char)s.p[i] >= 0x80)

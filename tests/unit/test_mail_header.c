@@ -208,7 +208,7 @@ static void test_decode(void **state)
 	}
 }
 
-/* What does not fit is cut off, never inside a character. */
+/* What does not fit is cut off, never inside a character; nothing shorter is put behind the cut. */
 static void test_decode_maximum(void **state)
 {
 	(void)state;
@@ -217,8 +217,9 @@ static void test_decode_maximum(void **state)
 			struct buf out;
 			buf_init(&out, max);
 			header_decode(&out, slice_of(decode_cases[i][0]));
-			assert_true(out.n <= max);
+			assert_true(out.n <= max && out.max == max);
 			assert_true(utf8_valid(buf_slice(&out)));
+			assert_memory_equal(buf_str(&out), decode_cases[i][1], out.n);
 			buf_free(&out);
 		}
 	}

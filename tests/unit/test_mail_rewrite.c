@@ -149,6 +149,7 @@ static void test_add_field(void **state)
 	    {"\xd1\x91", "X: =?utf-8?B?0ZE=?=\r\n"},
 	    {"a \xd1\x91 \xd1\x91 b", "X: a =?utf-8?B?0ZEg0ZE=?= b\r\n"},
 	    {"=?x", "X: =?utf-8?B?PT94?=\r\n"},
+	    {"a=?x", "X: =?utf-8?B?YT0/eA==?=\r\n"},
 	    {"\xff", "X: =?utf-8?B?77+9?=\r\n"},
 	    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb cccccccccccccccccccccccccccc",
 	     "X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n "
