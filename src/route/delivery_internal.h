@@ -113,6 +113,7 @@ struct delivery {
 	int64_t last_round;
 	int sync_error;  /* of the last round; 0 = it went well */
 	int write_error; /* of the last write */
+	unsigned syncs_failed;
 	struct loop_timer *round_timer;
 	/* outside view */
 	void (*queued)(void *arg, const char *id);
@@ -150,6 +151,8 @@ void pending_free(struct pending **p);
 void settler_kick(struct delivery *d, bool now);
 /* Nobody waits for this message any more: it cannot be placed for now. */
 void settler_stop_waiting(struct delivery *d, struct pending *p);
+/* The flush that would have made its file durable failed: it will be written anew. */
+void settler_distrust(struct delivery *d, struct pending *p);
 /* Brings a stale message's bytes back, and then lets it be written. */
 void settler_reload(struct delivery *d, struct pending *p);
 void settler_init(struct delivery *d);

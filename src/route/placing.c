@@ -17,6 +17,7 @@ enum { WRITE_TASKS = 2, COPY_CHUNK = 64 * 1024, ENV_NAME = RANDOM_NAME_MAX + 8 }
 
 struct write_task {
 	struct delivery *d;
+	unsigned syncs_failed; /* when it began */
 	struct pending_list list;
 };
 
@@ -268,6 +269,11 @@ static void after_write(void *arg)
 			TAILQ_INSERT_TAIL(&d->to_write, p, link);
 			continue;
 		}
+		if (t->syncs_failed != d->syncs_failed) {
+			settler_distrust(d, p);
+			TAILQ_INSERT_TAIL(&d->to_write, p, link);
+			continue;
+		}
 		d->unplaced_count--;
 		if (p->bytes != NULL)
 			d->unplaced_bytes -= p->size;
@@ -289,6 +295,7 @@ static struct write_task *next_task(struct delivery *d)
 	struct write_task *t = xcalloc(1, sizeof *t);
 
 	t->d = d;
+	t->syncs_failed = d->syncs_failed;
 	TAILQ_INIT(&t->list);
 	for (int i = 0; i < WRITE_AT_ONCE && !TAILQ_EMPTY(&d->to_write); i++) {
 		struct pending *p = TAILQ_FIRST(&d->to_write);

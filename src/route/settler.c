@@ -291,18 +291,32 @@ static void note_sync(struct delivery *d, int error)
 	d->sync_error = error;
 }
 
+static void write_anew(struct delivery *d, struct pending_list *list)
+{
+	for (struct pending *p; (p = TAILQ_FIRST(list)) != NULL;) {
+		TAILQ_REMOVE(list, p, link);
+		settler_distrust(d, p);
+		d->unplaced_count++;
+		TAILQ_INSERT_TAIL(&d->to_write, p, link);
+	}
+}
+
+void settler_distrust(struct delivery *d, struct pending *p)
+{
+	settler_stop_waiting(d, p);
+	/* A large message's file was flushed before its commit; only its envelope file may have suffered. */
+	p->stale = !p->spilled && p->bytes == NULL;
+}
+
+/* A failed flush may have dropped the pages of any file that was not on disk yet, those written while it ran too, and
+ * the next one would succeed without them. */
 static void sync_failed(struct round *r)
 {
 	struct delivery *d = r->d;
 
-	for (struct pending *p; (p = TAILQ_FIRST(&r->w)) != NULL;) {
-		TAILQ_REMOVE(&r->w, p, link);
-		settler_stop_waiting(d, p);
-		/* A large message's file was flushed before its commit; only its envelope file may have suffered. */
-		p->stale = !p->spilled;
-		d->unplaced_count++;
-		TAILQ_INSERT_TAIL(&d->to_write, p, link);
-	}
+	d->syncs_failed++;
+	write_anew(d, &r->w);
+	write_anew(d, &d->written);
 	TAILQ_CONCAT(&d->linked, &r->n, link);
 	TAILQ_CONCAT(&d->tombs, &r->t, link);
 	d->round_running = false;

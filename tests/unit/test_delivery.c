@@ -6,13 +6,16 @@
 #include "store/ledger.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -205,6 +208,83 @@ static void accept_to(struct world *w, const char *prefix, struct gather *g, con
 	acceptance_commit(&acc, on_done, w);
 	run(w);
 	assert_int_equal(w->result, ACCEPTED);
+}
+
+/* ---- a flush that fails, and with it the pages of what was written meanwhile ---- */
+
+enum { HELD = 2 };
+
+static struct {
+	atomic_bool armed;
+	char spool[96];
+	int held[HELD]; /* the files of that moment, kept open so that their inodes are not given to others */
+	unsigned n;
+} failing;
+
+static void hold_spooled(void)
+{
+	DIR *d = opendir(failing.spool);
+
+	while (failing.n > 0)
+		close(failing.held[--failing.n]);
+	for (const struct dirent *de; d != NULL && (de = readdir(d)) != NULL;)
+		if (de->d_name[0] != '.' && failing.n < HELD)
+			failing.held[failing.n++] = openat(dirfd(d), de->d_name, O_RDONLY);
+	if (d != NULL)
+		closedir(d);
+}
+
+/* Stands in front of the C library's. */
+int syncfs(int fd)
+{
+	if (!atomic_exchange(&failing.armed, false))
+		return (int)syscall(SYS_syncfs, fd);
+	for (int i = 0; i < 500 && failing.n < HELD; i++) {
+		hold_spooled();
+		usleep(10000);
+	}
+	errno = EIO;
+	return -1;
+}
+
+static ino_t inode_of(struct world *w, const char *user)
+{
+	char name[256] = "";
+	struct stat st;
+
+	assert_int_equal(count(w, user, name), 1);
+	char *path = xasprintf("%s/%s/new/%s", w->config.mailboxes, user, name);
+	assert_int_equal(stat(path, &st), 0);
+	free(path);
+	return st.st_ino;
+}
+
+static void what_was_written_while_a_flush_failed_is_written_anew(void **state)
+{
+	struct world *w = *state;
+	char name[256];
+
+	snprintf(failing.spool, sizeof failing.spool, "%s/.spool", w->config.mailboxes);
+	atomic_store(&failing.armed, true);
+	for (int i = 0; i < 2; i++) {
+		struct gather *g = gather_new(w->delivery);
+		gather_add(g, slice_of("A: b\r\n\r\n"));
+		accept_to(w, "Received: y\r\n", g, i == 0 ? "anna" : "boris", NULL);
+		gather_free(&g);
+	}
+	for (int i = 0; i < 500 && count(w, "boris", name) + count(w, "anna", name) < 2; i++) {
+		settle(w, "boris");
+		usleep(10000);
+	}
+	assert_false(atomic_load(&failing.armed));
+	assert_int_equal(failing.n, HELD);
+	for (unsigned i = 0; i < HELD; i++) {
+		struct stat old;
+		assert_int_equal(fstat(failing.held[i], &old), 0);
+		assert_true(old.st_ino != inode_of(w, "anna"));
+		assert_true(old.st_ino != inode_of(w, "boris"));
+		close(failing.held[i]);
+	}
 }
 
 static void small_message_to_two_is_one_file(void **state)
@@ -446,6 +526,7 @@ static void what_commits_together_fails_together(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(what_was_written_while_a_flush_failed_is_written_anew, setup, teardown),
 	    cmocka_unit_test_setup_teardown(small_message_to_two_is_one_file, setup, teardown),
 	    cmocka_unit_test_setup_teardown(large_message_spills_and_arrives_whole, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_crash_after_the_commit_loses_and_doubles_nothing, setup, teardown),
