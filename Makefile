@@ -105,13 +105,13 @@ landcheck: $(LIB) $(if $(wildcard src/main.c),$(BIN)ofmsrv) $(if $(wildcard gui-
 
 # Every test there is; the last line says `N passed, N failed`.
 check:
-	@tools/deps.sh build test
+	@tools/deps.sh build test model
 	@$(MAKE) --no-print-directory -s -j$$(nproc) WERROR=1 all unit-build replay-build $(BUILD)/keys
 	@tools/check.py --build build
 
 # The same under AddressSanitizer (with leaks) and UndefinedBehaviorSanitizer.
 check-asan:
-	@tools/deps.sh build test
+	@tools/deps.sh build test model
 	@$(ASAN) --no-print-directory -s -j$$(nproc) all unit-build replay-build build-asan/keys
 	@tools/check.py --build build-asan
 
@@ -141,6 +141,14 @@ bench-build: $(BENCH_BIN)
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/kit.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lssl -lcrypto -pthread
+
+# ---- proof ----
+
+.PHONY: model
+# The crash states of docs/QUEUE.md as a model for spin: every state, and that each ordering is needed. Some minutes.
+model:
+	@tools/deps.sh model
+	@tools/model.py
 
 # ---- gates ----
 
@@ -191,6 +199,7 @@ help:
 	@echo 'make check       every test; check-asan: the same under sanitizers; unit, replay: parts of it'
 	@echo 'make fuzz TIME=s fuzzes each target for so many seconds (FUZZ=name: one of them)'
 	@echo 'make bench       speed beside Postfix, Dovecot, fetchmail and others; B=B4: one job, JSON=file: figures'
+	@echo 'make model       checks the model of delivery in every state that crashes can leave (spin)'
 	@echo 'make lint        clang-format, clang-tidy, cppcheck, shellcheck; layers, sizes: the gates on structure'
 	@echo 'make keys        writes the list of keys into the manual anew'
 	@echo 'make install     DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR)), STATEDIR ($(STATEDIR))'

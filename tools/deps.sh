@@ -1,5 +1,5 @@
 #!/bin/bash
-# usage: tools/deps.sh build|test|lint|fuzz|bench…   — installs what those need and is missing, from Debian's packages.
+# usage: tools/deps.sh build|test|model|lint|fuzz|bench…   — installs what those need and is missing, from Debian's packages.
 # Quiet, and nothing at all where everything is there. Starts no service.
 set -eu
 
@@ -13,6 +13,7 @@ packages() {
 		echo libcmocka-dev python3-pytest openssl ca-certificates dovecot-pop3d postfix procps iproute2 strace git \
 			fetchmail mpop getmail6 mutt curl msmtp swaks libnet-ssleay-perl libauthen-sasl-perl
 		;;
+	model) echo spin gcc ;;
 	lint) echo clang clang-format clang-tidy cppcheck shellcheck git ;;
 	bench) echo postfix dovecot-pop3d dovecot-sieve fetchmail mpop getmail6 fdm maildrop ;;
 	fuzz) echo clang ;;
