@@ -76,6 +76,14 @@ bool slice_starts_nocase(struct slice a, const char *literal)
 	return slice_eq_nocase(slice_sub(a, 0, strlen(literal)), slice_of(literal));
 }
 
+bool slice_in_domain(struct slice host, const char *domain)
+{
+	size_t d = strlen(domain);
+
+	return host.n >= d && slice_is_nocase(slice_sub(host, host.n - d, d), domain) &&
+	       (host.n == d || host.p[host.n - d - 1] == '.');
+}
+
 static bool blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';

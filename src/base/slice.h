@@ -21,6 +21,7 @@ bool slice_eq_nocase(struct slice a, struct slice b);
 bool slice_is(struct slice a, const char *literal);        /* exactly */
 bool slice_is_nocase(struct slice a, const char *literal); /* ASCII without case */
 bool slice_starts_nocase(struct slice a, const char *literal);
+bool slice_in_domain(struct slice host, const char *domain); /* that domain itself, or a name in it */
 /* Order for sorting and searching: ASCII without case. <0, 0, >0. */
 int slice_cmp_nocase(struct slice a, struct slice b);
 /* Without spaces, tabs, CR and LF at both ends. */

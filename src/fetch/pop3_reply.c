@@ -93,13 +93,6 @@ enum pop3_refusal pop3_reply_refusal(struct slice text, bool login)
 	return contains_any(text, later_words) ? POP3_LATER : POP3_UNCLEAR;
 }
 
-static bool within(const char *host, const char *domain)
-{
-	size_t h = strlen(host), d = strlen(domain);
-
-	return h >= d && slice_is_nocase(slice_of(host + (h - d)), domain) && (h == d || host[h - d - 1] == '.');
-}
-
 const char *pop3_reply_mend(const char *host)
 {
 	static const struct {
@@ -128,7 +121,7 @@ const char *pop3_reply_mend(const char *host)
 	};
 
 	for (size_t i = 0; i < sizeof providers / sizeof providers[0]; i++)
-		if (within(host, providers[i].domain))
+		if (slice_in_domain(slice_of(host), providers[i].domain))
 			return providers[i].mend;
 	return "Check user and password in the ini file, that POP3 is switched on for the mailbox, and whether the "
 	       "provider "

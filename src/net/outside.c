@@ -204,9 +204,10 @@ static size_t hear_line(char *p, size_t size, size_t n, void *arg)
 	struct outside *o = arg;
 	struct slice line = slice_trim(slice_make(p, size * n));
 
-	bool friendly = slice_starts_nocase(line, "+OK") || slice_starts_nocase(line, "220");
-	bool known =
-	    friendly || slice_starts_nocase(line, "-ERR") || (line.n > 3 && line.p[0] >= '2' && line.p[0] <= '5');
+	bool smtp = o->protocol == OUTSIDE_SMTP;
+	bool friendly = slice_starts_nocase(line, smtp ? "220" : "+OK");
+	bool known = friendly ||
+	             (smtp ? line.n >= 3 && line.p[0] >= '2' && line.p[0] <= '5' : slice_starts_nocase(line, "-ERR"));
 	bool first = o->heard == 0;
 
 	if (first)
@@ -317,6 +318,7 @@ static struct outside *outside_alloc(struct loop *l, const struct outside_target
 	o->loop = l;
 	o->cb = *cb;
 	o->arg = arg;
+	o->protocol = t->protocol;
 	o->security = t->security;
 	o->connect_timeout_ms = t->connect_timeout_ms;
 	buf_init(&o->transcript, TRANSCRIPT_MAX);

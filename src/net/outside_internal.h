@@ -24,6 +24,7 @@ struct outside {
 	CURL *easy;   /* stays in its multi for as long as the connection lives */
 	struct loop_timer *curl_timer, *deadline;
 	int64_t connect_timeout_ms;
+	enum outside_protocol protocol;
 	enum outside_security security;
 	bool first_ok;         /* the greeting was a friendly one */
 	struct buf transcript; /* lines since the greeting or the TLS handshake, whichever was later */

@@ -2,7 +2,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "route/report.h"
 #include "send/sender_internal.h"
 
 #include <stdlib.h>
@@ -10,7 +9,7 @@
 
 enum { BARREN_MAX = 3, SECRET_MS = 5 * 60 * 1000, COMMAND_MS = 60 * 1000 };
 
-static struct lane *lane_get(struct sender *s, const char *label)
+struct lane *lane_get(struct sender *s, const char *label)
 {
 	struct lane *l;
 
@@ -104,9 +103,7 @@ static void got_secret(void *arg, const struct runner_result *res)
 {
 	struct lane *l = arg;
 	struct slice line = slice_trim(slice_sub(res->output, 0, slice_find(res->output, '\n')));
-	struct lane_loss loss = {.login = true,
-	                         .text = "password_command failed or printed nothing",
-	                         .mend = "Run the command by hand, as the gateway's user, and see what it says."};
+	struct lane_loss loss = {.trouble = MEND_COMMAND, .text = "password_command failed or printed nothing"};
 
 	l->asking = false;
 	free(l->secret);
@@ -220,24 +217,6 @@ void lane_rest_all(struct sender *s)
 
 /* ---- success and failure ---- */
 
-static char *once_key(const struct lane *l)
-{
-	return xasprintf("relay.%s.login", l->label);
-}
-
-static void tell_again_fine(struct lane *l)
-{
-	char *key = once_key(l);
-	char *subject = xasprintf("Relay \"%s\" works again", label_of(l));
-
-	l->told = false;
-	report_forget(l->s->d.database, key);
-	report_postmaster(l->s->d.delivery, l->s->config, NULL, subject,
-	                  "Mail to the outside leaves again; what had waited is being sent.\n");
-	free(subject);
-	free(key);
-}
-
 /* Whoever waited for the relay as a whole is due now. */
 static void revive(struct lane *l)
 {
@@ -258,29 +237,13 @@ static void revive(struct lane *l)
 void lane_works(struct lane *l)
 {
 	l->barren = 0;
+	if (l->told)
+		outage_over(l);
 	if (l->failures == 0)
 		return;
-	l->failures = l->login_failures = 0;
+	l->failures = 0;
 	l->next_ms = 0;
-	if (l->told)
-		tell_again_fine(l);
 	revive(l);
-}
-
-static void tell_trouble(struct lane *l, const struct lane_loss *loss)
-{
-	const struct config_relay *r = lane_relay(l);
-	char *key = once_key(l), *subject = xasprintf("No log-in at relay \"%s\"", label_of(l));
-	char *body =
-	    xasprintf("The gateway cannot send mail to the outside through %s:\n\n  %s\n\n%s\n"
-	              "\nNothing is lost: mail waits in the queue, and the relay is tried again.\n",
-	              r != NULL ? r->login.host : label_of(l), loss->text, loss->mend != NULL ? loss->mend : "");
-
-	l->told = true;
-	report_postmaster(l->s->d.delivery, l->s->config, key, subject, body);
-	free(body);
-	free(subject);
-	free(key);
 }
 
 static void fail(struct lane *l, const struct lane_loss *loss)
@@ -295,11 +258,10 @@ static void fail(struct lane *l, const struct lane_loss *loss)
 	l->next_ms = now + 1000 * retry_delay(r != NULL ? r->retry : 300, l->failures);
 	log_warning("send.relay_failed", kv_s("relay", label_of(l)), kv_s("error", loss->text),
 	            kv_i("next_in_s", (l->next_ms - now) / 1000));
-	if (loss->login) {
+	if (loss->trouble != MEND_NETWORK)
 		l->secret_until = 0;
-		if (++l->login_failures >= 2 && !l->told)
-			tell_trouble(l, loss);
-	}
+	if (!l->told && l->failures >= mend_patience(loss->trouble))
+		outage_tell(l, loss);
 	drain_work(l, attempt_relay_failed, loss->text, l->next_ms);
 }
 
@@ -314,7 +276,7 @@ void lane_lost(struct lane *l, const struct lane_loss *loss)
 	if (l->nconns > 0 && !loss->connected) {
 		/* Others stand: it takes no more than these at once. */
 		l->cap = l->nconns;
-	} else if (l->nconns == 0 && l->nwork > 0 && (!loss->connected || loss->login || l->barren >= BARREN_MAX)) {
+	} else if (l->nconns == 0 && l->nwork > 0 && (!loss->connected || loss->trouble == MEND_WANTS_LOGIN || l->barren >= BARREN_MAX)) {
 		fail(l, loss);
 	}
 	lane_kick(l);
@@ -344,7 +306,7 @@ void lane_configure(struct sender *s)
 
 	TAILQ_FOREACH(l, &s->lanes, entry)
 	{
-		l->failures = l->login_failures = l->barren = 0;
+		l->failures = l->barren = 0;
 		l->next_ms = l->secret_until = 0;
 		l->cap = 0;
 		l->careful = l->no_chunking = false;

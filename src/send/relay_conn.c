@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "net/outside.h"
 #include "send/sender_internal.h"
 #include "send/source.h"
@@ -130,9 +131,8 @@ static void end(struct relay_conn *c, const struct lane_loss *loss)
 static void end_trouble(struct relay_conn *c)
 {
 	struct lane_loss loss = {.connected = true,
-	                         .login = smtp_client_wants_login(c->client),
-	                         .text = smtp_client_trouble(c->client),
-	                         .mend = "The relay wants a log-in: set user and password in its section."};
+	                         .trouble = smtp_client_wants_login(c->client) ? MEND_WANTS_LOGIN : MEND_NETWORK,
+	                         .text = smtp_client_trouble(c->client)};
 
 	end(c, &loss);
 }
@@ -393,34 +393,43 @@ static void on_drained(void *arg)
 	relay_conn_pump(arg);
 }
 
-static const char *mend_for(enum outside_failure f)
+static enum mend_trouble trouble_of(enum outside_failure f, const char *reply)
 {
+	bool later = reply[0] == '4';
+
 	switch (f) {
 	case OUTSIDE_LOGIN:
-		return "Check user and password of the relay's section; many providers want an app password, and some\n"
-		       "want SMTP to be switched on in the mailbox's settings.";
+		return later ? MEND_BUSY : MEND_LOGIN;
 	case OUTSIDE_TLS_TRUST:
-		return "Check the relay's host name and this machine's clock; a private certificate needs ca_file.";
+		return MEND_TRUST;
 	case OUTSIDE_NO_TLS:
-		return "Check security and port: 587 goes with starttls, 465 with tls.";
+		return MEND_NO_TLS;
 	case OUTSIDE_REFUSED:
-		return "A control character or line break is in host, user or password of the relay's section.";
+		return MEND_SETTING;
+	case OUTSIDE_GREETING:
+		return later ? MEND_BUSY : MEND_NO_SMTP;
 	default:
-		return NULL;
+		return MEND_NETWORK;
 	}
 }
 
 static void on_failed(void *arg, enum outside_failure f, const char *text, const char *reply)
 {
 	struct relay_conn *c = arg;
-	const char *mend = mend_for(f);
 	bool opening = c->state == CONN_OPENING;
-	char *shown = reply[0] != '\0' && opening && strstr(text, reply) == NULL ? xasprintf("%s (%s)", text, reply)
-	                                                                         : xstrdup(text);
-	struct lane_loss loss = {.connected = !opening, .login = opening && mend != NULL, .text = shown, .mend = mend};
+	struct buf shown, said;
 
-	end(c, &loss);
-	free(shown);
+	buf_init(&shown, 2 * SMTP_REPLY_TEXT_MAX);
+	buf_init(&said, SMTP_REPLY_TEXT_MAX);
+	text_escape(&said, slice_of(reply), SMTP_REPLY_SHOWN_MAX);
+	buf_add_str(&shown, text);
+	if (opening && said.n > 0 && strstr(text, buf_str(&said)) == NULL)
+		buf_printf(&shown, " (%s)", buf_str(&said));
+	end(c, &(struct lane_loss){.connected = !opening,
+	                           .trouble = opening ? trouble_of(f, reply) : MEND_NETWORK,
+	                           .text = buf_str(&shown)});
+	buf_free(&said);
+	buf_free(&shown);
 }
 
 static const struct outside_callbacks line_events = {on_ready, on_readable, on_drained, on_failed};

@@ -56,6 +56,8 @@ int sender_load(struct sender *s, struct err *e)
 
 	if (outqueue_load(database_conn(s->d.database), NULL, take_loaded, s, e) != 0)
 		return -1;
+	if (outage_load(s, database_conn(s->d.database), e) != 0)
+		return -1;
 	for (m = TAILQ_FIRST(&s->messages); m != NULL; m = next) {
 		next = TAILQ_NEXT(m, all);
 		if (!is_over(m))

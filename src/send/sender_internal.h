@@ -6,6 +6,7 @@
 #define OFM_SEND_SENDER_INTERNAL_H
 
 #include "queue/retry.h"
+#include "send/mend.h"
 #include "send/sender.h"
 #include "send/smtp_client.h"
 
@@ -178,8 +179,7 @@ struct lane {
 	unsigned failures, barren;
 	int64_t failed_ms, next_ms;
 	bool careful, no_chunking;
-	unsigned login_failures;
-	bool told;
+	bool told; /* postmaster knows that it does not work */
 	char *secret; /* what password_command said */
 	int64_t secret_until;
 	bool asking, forced, kicking, kick_again;
@@ -192,6 +192,7 @@ void lane_drop(struct message *m); /* out of the work list, if it is there */
 void lane_kick(struct lane *l);
 /* forced: also those that are being left alone after a failure. */
 void lane_kick_all(struct sender *s, bool forced);
+struct lane *lane_get(struct sender *s, const char *label); /* made where there is none */
 const struct config_relay *lane_relay(const struct lane *l); /* NULL: no longer configured */
 /* A message got its final reply. */
 void lane_works(struct lane *l);
@@ -199,12 +200,19 @@ void lane_works(struct lane *l);
 struct lane_loss {
 	bool connected; /* it had been logged in */
 	bool progress;  /* at least one transaction was answered */
-	bool login;     /* log-in or trust is the trouble: people must mend it */
-	const char *text, *mend;
+	enum mend_trouble trouble;
+	const char *text;
 };
 void lane_lost(struct lane *l, const struct lane_loss *loss);
 void lane_configure(struct sender *s);
 void lane_free_all(struct sender *s);
+
+/* ---- outage.c: what postmaster hears of a relay, once an outage ---- */
+
+/* What was told before this start. Before the loop runs. */
+int outage_load(struct sender *s, struct db_conn *c, struct err *e);
+void outage_tell(struct lane *l, const struct lane_loss *loss);
+void outage_over(struct lane *l);
 
 /* ---- relay_conn.c ---- */
 

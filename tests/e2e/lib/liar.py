@@ -1,9 +1,14 @@
 """A relay that lies: a small SMTP server in threads, whose replies a test decides.
 
 Liar(reply=…) where reply(verb, arg, connection) gives the reply's text ("550 5.1.1 no"), bytes (sent as they are),
-None (the usual reply) or Liar.DROP (the connection is closed). verb "." is the end of a message, "" the greeting."""
+None (the usual reply) or Liar.DROP (the connection is closed). verb "." is the end of a message, "" the greeting.
+
+tls=(certificate, key): STARTTLS is offered, or with implicit=True the connection begins with the handshake. ends: which
+lines end a message that came by DATA; a server that takes LF.CRLF for one, say, has b"\n.\r\n" among them."""
+import base64
 import re
 import socket
+import ssl
 import threading
 
 
@@ -14,13 +19,22 @@ class Accepted:
 
 class Liar:
     DROP = object()
+    CHALLENGE = b"<1896.697170952@liar.test>"
 
-    def __init__(self, reply=None, offers=("PIPELINING", "8BITMIME", "SIZE 10000000")):
+    def __init__(self, reply=None, offers=("PIPELINING", "8BITMIME", "SIZE 10000000"), tls=None, implicit=False,
+                 ends=(b"\r\n.\r\n",)):
         self.reply = reply or (lambda verb, arg, connection: None)
         self.offers = list(offers)
         self.accepted = []
         self.commands = []   # (connection number, command line)
         self.bursts = []     # each chunk of bytes as it was received, decoded
+        self.logins = []     # (mechanism, what the client sent, decoded)
+        self.ends = ends
+        self.implicit = implicit
+        self.tls = None
+        if tls is not None:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(*tls)
         self.connections = 0
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
@@ -74,6 +88,7 @@ class Liar:
 class _Session:
     def __init__(self, liar, s, number):
         self.liar, self.s, self.number = liar, s, number
+        self.secure = False
         self.buffer = b""
         self.sender, self.recipients = None, []
 
@@ -97,12 +112,14 @@ class _Session:
         return data
 
     def _data(self):
-        data = b""
+        self.buffer = b"\r\n" + self.buffer  # so that a dot may stand first
         while True:
-            line = self._line().encode("latin1")
-            if line == b".":
-                return data
-            data += (line[1:] if line.startswith(b".") else line) + b"\r\n"
+            found = [(at, end) for end in self.liar.ends if (at := self.buffer.find(end)) >= 0]
+            if found:
+                at, end = min(found)
+                data, self.buffer = self.buffer[:at], self.buffer[at + len(end):]
+                return (data + b"\r\n").replace(b"\r\n.", b"\r\n")[2:]
+            self._more()
 
     def _say(self, verb, arg, usual):
         """Sends the reply and returns its class."""
@@ -123,7 +140,16 @@ class _Session:
             self.liar.accepted.append(Accepted(self.sender, list(self.recipients), data))
         self._reset()
 
+    def _handshake(self):
+        self.buffer = b""
+        plain = self.s
+        self.s = self.liar.tls.wrap_socket(plain, server_side=True)
+        self.liar.open.add(self.s)
+        self.secure = True
+
     def run(self):
+        if self.liar.implicit:
+            self._handshake()
         self._say("", "", "220 liar.test ESMTP")
         while True:
             line = self._line()
@@ -136,17 +162,28 @@ class _Session:
 
     def do_ehlo(self, verb, arg):
         lines = ["liar.test"] + self.liar.offers
+        if self.liar.tls and not self.secure:
+            lines.append("STARTTLS")
         self._say(verb, arg, "\r\n".join("250" + ("-" if n + 1 < len(lines) else " ") + x for n, x in enumerate(lines)))
 
     def do_helo(self, verb, arg):
         self._say(verb, arg, "250 liar.test")
 
+    def do_starttls(self, verb, arg):
+        if self._say(verb, arg, "220 2.0.0 go" if self.liar.tls else "454 4.7.0 no TLS") == "2" and self.liar.tls:
+            self._handshake()
+
+    def _ask(self, prompt):
+        self.s.sendall(b"334 " + base64.b64encode(prompt) + b"\r\n")
+        return self._line()
+
     def do_auth(self, verb, arg):
         """The reply is asked for with "MECHANISM RESPONSE"."""
-        if " " not in arg:
-            self.s.sendall(b"334 \r\n")
-            arg += " " + self._line()
-        self._say(verb, arg, "235 2.7.0 in")
+        mechanism, *given = arg.split(" ")
+        prompts = {"LOGIN": [b"Username:", b"Password:"], "CRAM-MD5": [self.liar.CHALLENGE]}.get(mechanism, [b""])
+        given += [self._ask(p) for p in prompts[len(given):]]
+        self.liar.logins.append((mechanism, *(base64.b64decode(x).decode("latin1") for x in given)))
+        self._say(verb, " ".join([mechanism, *given]), "235 2.7.0 in")
 
     def do_mail(self, verb, arg):
         if self.sender is not None:

@@ -1,0 +1,108 @@
+#include "send/mend.h"
+
+#include "base/slice.h"
+
+#include <stddef.h>
+
+enum { PATIENCE = 3, COMMAND_PATIENCE = 2, PORT_SMTP = 25 };
+
+struct words {
+	const char *english, *russian;
+};
+
+static const struct {
+	const char *domain;
+	struct words mend;
+} providers[] = {
+    {"gmail.com",
+     {"Gmail wants an app password (Google account, Security), which needs 2-step verification;\n"
+      "the account's own password is refused.\n",
+      "Gmail принимает только пароль приложения (аккаунт Google, Безопасность), для него нужна\n"
+      "двухэтапная проверка; обычный пароль не подходит.\n"}},
+    {"yandex.ru",
+     {"Yandex wants an app password of type Mail (Yandex ID, Security), and mail programs switched on in\n"
+      "the mailbox's settings.\n",
+      "Яндекс принимает только пароль приложения типа «Почта» (Яндекс ID, Безопасность), а в настройках\n"
+      "ящика должны быть разрешены почтовые программы.\n"}},
+    {"mail.ru",
+     {"Mail.ru wants a password for external applications (Settings, Security), with sending allowed.\n",
+      "Mail.ru принимает только пароль для внешнего приложения (Настройки, Безопасность) с правом отправки.\n"}},
+    {"rambler.ru",
+     {"Rambler wants mail programs allowed in the mailbox's settings.\n",
+      "Рамблер требует разрешить почтовые программы в настройках ящика.\n"}},
+    {"office365.com",
+     {"Microsoft 365 wants SMTP AUTH switched on for the mailbox (admin centre, Mail, Manage email apps), or\n"
+      "auth = xoauth2 with a password_command that prints a token.\n",
+      "Microsoft 365 требует включить SMTP AUTH для ящика (центр администрирования, Почта, Управление\n"
+      "почтовыми приложениями) или auth = xoauth2 с password_command, которая печатает токен.\n"}},
+    {"outlook.com",
+     {"Outlook.com takes no passwords: set auth = xoauth2 and a password_command that prints a token.\n",
+      "Outlook.com не принимает паролей: нужны auth = xoauth2 и password_command, которая печатает токен.\n"}},
+    {"yahoo.com", {"Yahoo wants an app password (Account security).\n", "Yahoo принимает только пароль приложения.\n"}},
+    {"icloud.com",
+     {"iCloud wants an app-specific password (account.apple.com).\n",
+      "iCloud принимает только пароль приложения (account.apple.com).\n"}},
+    {"mail.me.com",
+     {"iCloud wants an app-specific password (account.apple.com).\n",
+      "iCloud принимает только пароль приложения (account.apple.com).\n"}},
+};
+
+static const struct words by_trouble[] = {
+    [MEND_NETWORK] = {"Check the Internet line, and host and port in the relay's section.\n",
+                      "Проверьте связь с Интернетом, а в секции сервера host и port.\n"},
+    [MEND_BUSY] = {"The server refuses for now. If this lasts, ask the provider.\n",
+                   "Сервер временно отказывает. Если это продлится, спросите провайдера.\n"},
+    [MEND_NO_SMTP] = {"Check host, port and security in the relay's section: 587 goes with starttls, 465 with tls.\n",
+                      "Проверьте host, port и security в секции сервера: 587 для starttls, 465 для tls.\n"},
+    [MEND_LOGIN] = {"Check user and password in the relay's section. Many providers want an app password, and some\n"
+                    "want mail programs switched on in the mailbox's settings.\n",
+                    "Проверьте user и password в секции сервера. Многие провайдеры требуют пароль приложения,\n"
+                    "некоторые ещё и разрешить почтовые программы в настройках ящика.\n"},
+    [MEND_WANTS_LOGIN] = {"The relay wants a log-in: set user and password in its section.\n",
+                          "Серверу нужен вход: задайте user и password в его секции.\n"},
+    [MEND_COMMAND] = {"Run the password_command by hand, as the gateway's user, and see what it says.\n",
+                      "Выполните password_command вручную от имени пользователя шлюза и посмотрите, что она выдаст.\n"},
+    [MEND_TRUST] = {"Check the relay's host name and this machine's clock; a private certificate needs ca_file.\n",
+                    "Проверьте имя сервера (host) и часы этой машины; для частного сертификата нужен ca_file.\n"},
+    [MEND_NO_TLS] = {"Check security and port: 587 goes with starttls, 465 with tls.\n",
+                     "Проверьте security и port: 587 для starttls, 465 для tls.\n"},
+    [MEND_SETTING] = {"Check host, user and password of the relay's section for characters that do not belong there.\n",
+                      "Проверьте, нет ли лишних знаков в host, user и password секции сервера.\n"},
+};
+
+static const struct words port_25 = {
+    "Check the Internet line, and host and port in the relay's section. Many lines block port 25:\n"
+    "providers take mail on 587 (security = starttls) or 465 (security = tls).\n",
+    "Проверьте связь с Интернетом, а в секции сервера host и port. Порт 25 часто закрыт: провайдеры\n"
+    "принимают почту на 587 (security = starttls) или 465 (security = tls).\n"};
+
+unsigned mend_patience(enum mend_trouble t)
+{
+	switch (t) {
+	case MEND_NETWORK:
+	case MEND_BUSY:
+	case MEND_NO_SMTP:
+		return PATIENCE;
+	case MEND_COMMAND: /* often it fails for want of the same line */
+		return COMMAND_PATIENCE;
+	default:
+		return 1;
+	}
+}
+
+static const struct words *words_for(enum mend_trouble t, const char *host, uint16_t port)
+{
+	if (t == MEND_NETWORK && port == PORT_SMTP)
+		return &port_25;
+	for (size_t i = 0; t == MEND_LOGIN && i < sizeof providers / sizeof providers[0]; i++)
+		if (slice_in_domain(slice_of(host), providers[i].domain))
+			return &providers[i].mend;
+	return &by_trouble[t];
+}
+
+const char *mend_text(enum mend_trouble t, const char *host, uint16_t port, bool russian)
+{
+	const struct words *w = words_for(t, host, port);
+
+	return russian ? w->russian : w->english;
+}

@@ -1,0 +1,25 @@
+/* What the person who looks after the gateway can do about a relay that does not take mail, in their language. Pure. */
+#ifndef OFM_SEND_MEND_H
+#define OFM_SEND_MEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum mend_trouble {
+	MEND_NETWORK,     /* name, connection, silence, a break */
+	MEND_BUSY,        /* it refuses for now: a 4xx at the greeting or the log-in */
+	MEND_NO_SMTP,     /* no SMTP server behind that port, or one that refuses everybody */
+	MEND_LOGIN,       /* the log-in was refused for good */
+	MEND_WANTS_LOGIN, /* it wants one, or a better one */
+	MEND_COMMAND,     /* password_command gave nothing */
+	MEND_TRUST,       /* certificate or TLS handshake */
+	MEND_NO_TLS,      /* TLS is required and not to be had */
+	MEND_SETTING      /* a key's value that can never be sent */
+};
+
+/* Failures in a row after which it is worth telling: what no waiting mends, at once. */
+unsigned mend_patience(enum mend_trouble t);
+/* A constant text, lines ending in LF. */
+const char *mend_text(enum mend_trouble t, const char *host, uint16_t port, bool russian);
+
+#endif
