@@ -53,6 +53,13 @@ static const char journal_help[] =
     "  --follow       goes on: a line for each message whenever something became of it\n"
     "  --csv          for a spreadsheet; with --json --follow: an object a line\n";
 
+static const char report_help[] = "What a day added up to: messages collected, accepted from the LAN, refused; copies "
+                                  "delivered; recipients outside that\n"
+                                  "were sent to, put off (each once), refused for good, dropped; by user and account "
+                                  "and hour; the queue and the largest\n"
+                                  "mailboxes as they are now.\n\n"
+                                  "  --day D    today (the default), yesterday, or 2026-11-24\n";
+
 static const char reload_help[] =
     "Reads the ini file again. A faulty one is refused, with every fault on stderr, and the old one stays in force.\n";
 
@@ -75,6 +82,7 @@ const struct ctl_command ctl_commands[] = {
     {"passwd", "USER", "set a user's password", passwd_help, false, ctl_passwd},
     {"journal", "[--since T] [--user U] [--from A] [--to A] [--subject S] [--id ID] [--follow] [--csv]",
      "what happened to each message", journal_help, true, ctl_journal},
+    {"report", "[--day D]", "what a day added up to", report_help, true, ctl_report},
     {"account", "resume NAME --known|--all", "collect a held account again", account_help, false, ctl_account},
     {"reload", "", "read the ini file again", reload_help, false, ctl_reload},
     {"stop", "", "stop the daemon", stop_help, false, ctl_stop},

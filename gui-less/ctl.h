@@ -41,6 +41,7 @@ int ctl_users(const struct ctl_options *o, int argc, char **argv);
 int ctl_passwd(const struct ctl_options *o, int argc, char **argv);
 int ctl_account(const struct ctl_options *o, int argc, char **argv);
 int ctl_journal(const struct ctl_options *o, int argc, char **argv);
+int ctl_report(const struct ctl_options *o, int argc, char **argv);
 int ctl_reload(const struct ctl_options *o, int argc, char **argv);
 int ctl_stop(const struct ctl_options *o, int argc, char **argv);
 

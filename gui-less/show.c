@@ -1,8 +1,8 @@
 #include "show.h"
 
+#include "base/amount.h"
 #include "base/text.h"
 
-#include <inttypes.h>
 #include <time.h>
 #include <wchar.h>
 
@@ -49,17 +49,7 @@ size_t show_width(struct slice s)
 
 void show_size(uint64_t bytes, char out[static SHOW_MAX])
 {
-	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-	double v = (double)bytes / 1024;
-	size_t u = 0;
-
-	if (bytes < 1024) {
-		snprintf(out, SHOW_MAX, "%" PRIu64 " B", bytes);
-		return;
-	}
-	for (; v >= 1024 && u < 5; u++)
-		v /= 1024;
-	snprintf(out, SHOW_MAX, v < 10 ? "%.1f %s" : "%.0f %s", v, units[u]);
+	amount_size(bytes, out);
 }
 
 void show_duration(int64_t seconds, char out[static SHOW_MAX])

@@ -12,8 +12,9 @@ RANKS = {
     "route": 4,
     "smtp": 5, "pop3": 5, "fetch": 5, "send": 5,
     "sync": 6,
-    "control": 7,
-    "app": 8, "main": 9, "gui-less": 9,
+    "digest": 7,
+    "control": 8,
+    "app": 9, "main": 10, "gui-less": 10,
 }
 # The only rooms that know these libraries.
 OWNERS = {

@@ -170,6 +170,17 @@ static int open_outside(struct app *a, struct err *e)
 	return 0;
 }
 
+static struct digest_deps digest_deps(const struct app *a)
+{
+	return (struct digest_deps){.loop = a->loop,
+	                            .journal = a->journal,
+	                            .sender = a->sender,
+	                            .fetcher = a->fetcher,
+	                            .maildir = a->maildir,
+	                            .workers = a->other_workers,
+	                            .delivery = a->delivery};
+}
+
 static void make_servers(struct app *a)
 {
 	const struct smtp_service_deps smtp = {a->loop, a->delivery, a->passwords, on_daemon_called, a};
@@ -192,7 +203,8 @@ static int open_servers(struct app *a, struct err *e)
 
 static int open_control(struct app *a, struct err *e)
 {
-	const struct control_deps deps = {.loop = a->loop,
+	const struct control_deps deps = {.digest = digest_deps(a),
+	                                  .loop = a->loop,
 	                                  .sync = a->sync,
 	                                  .sender = a->sender,
 	                                  .fetcher = a->fetcher,
@@ -268,6 +280,9 @@ static int start(struct app *a, struct err *e)
 	smtp_service_commit(a->smtp);
 	pop3_service_commit(a->pop3);
 	sync_start(a->sync);
+	const struct digest_deps deps = digest_deps(a);
+	a->digest = digest_new(&deps, a->db);
+	digest_configure(a->digest, a->config);
 	report_rebuild(a);
 	return 0;
 }
@@ -325,6 +340,7 @@ void app_stop(void *arg)
 		return;
 	a->stopping = true;
 	log_info("stop");
+	digest_stop(a->digest);
 	a->stops = 5;
 	smtp_service_stop(a->smtp, STOP_MS, on_part_stopped, a);
 	pop3_service_stop(a->pop3, STOP_MS, on_part_stopped, a);
@@ -353,6 +369,7 @@ void app_free(struct app **ap)
 	delivery_set_journal(a->delivery, NULL);
 	journal_free(&a->journal);
 	loop_drain(a->loop);
+	digest_free(&a->digest);
 	sync_free(&a->sync);
 	fetcher_free(&a->fetcher);
 	sender_free(&a->sender);

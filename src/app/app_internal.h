@@ -4,6 +4,7 @@
 
 #include "app/app.h"
 #include "control/control.h"
+#include "digest/digest.h"
 #include "route/rebuild.h"
 
 #include <event2/event.h>
@@ -28,6 +29,7 @@ struct app {
 	struct fetcher *fetcher;
 	struct sender *sender;
 	struct sync *sync;
+	struct digest *digest;
 	struct control *control;
 	struct event *signals[APP_SIGNALS];
 	struct rebuilt rebuilt;

@@ -116,6 +116,7 @@ int app_reload(void *arg, char **text)
 	fetcher_configure(a->fetcher, c);
 	sender_configure(a->sender, c);
 	sync_configure(a->sync, c);
+	digest_configure(a->digest, c);
 	config_unref(&a->config);
 	a->config = c;
 	log_info("reload.done", kv_u("users", c->nusers), kv_u("accounts", c->naccounts), kv_u("rules", c->nrules));

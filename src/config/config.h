@@ -112,6 +112,11 @@ struct config_time_of_day {
 	uint8_t hour, minute;
 };
 
+struct config_daily { /* at a time of day, or not at all */
+	bool on;
+	struct config_time_of_day at;
+};
+
 struct config {
 	char *file; /* where it was read from */
 	char *home;
@@ -131,6 +136,8 @@ struct config {
 	struct ip_filter ip_filter;
 	/* [special]: never NULL but boss */
 	const struct config_user *postmaster, *daemon, *boss;
+	struct config_daily daily_report;
+	bool daemon_reply;
 	struct config_user **users; /* postmaster and daemon included, listed or not */
 	size_t nusers;
 	/* [connection] */

@@ -162,6 +162,15 @@ static bool take_keep(const struct filling *f, struct slice text, void *to, stru
 	return true;
 }
 
+static bool take_daily(const struct filling *f, struct slice text, void *to, struct err *why)
+{
+	struct config_daily *d = to;
+
+	(void)f, (void)why;
+	d->on = !slice_is_nocase(text, "no");
+	return !d->on || value_time(text, &d->at);
+}
+
 static bool take_first(const struct filling *f, struct slice text, void *to, struct err *why)
 {
 	struct config_account *a = to;
@@ -308,15 +317,20 @@ static bool item_account(const struct filling *f, struct slice text, void *to, s
 }
 
 static taker *const takers[VALUE_TYPES] = {
-    [VALUE_TEXT] = take_text,           [VALUE_OPTIONAL] = take_optional, [VALUE_PATH] = take_path,
-    [VALUE_HOST] = take_host,           [VALUE_DOMAIN] = take_domain,     [VALUE_ADDRESS] = take_address,
-    [VALUE_USER_NAME] = take_user_name, [VALUE_PROXY] = take_proxy,       [VALUE_SYSTEM_USER] = take_system_user,
-    [VALUE_SWITCH] = take_switch,       [VALUE_EITHER] = take_either,     [VALUE_CHOICE] = take_choice,
-    [VALUE_DURATION] = take_duration,   [VALUE_KEEP] = take_keep,         [VALUE_FIRST] = take_first,
-    [VALUE_PORT] = take_port,           [VALUE_COUNT] = take_count,       [VALUE_SIZE] = take_size,
-    [VALUE_NAMES] = item_name,          [VALUE_ADDRESSES] = item_ip,      [VALUE_FIELDS] = item_field,
-    [VALUE_SENDERS] = item_sender,      [VALUE_RANGES] = item_range,      [VALUE_TIMES] = item_time,
-    [VALUE_USERS] = item_user,          [VALUE_FORWARD] = item_forward,   [VALUE_ACCOUNTS] = item_account,
+    [VALUE_TEXT] = take_text,       [VALUE_OPTIONAL] = take_optional,
+    [VALUE_PATH] = take_path,       [VALUE_HOST] = take_host,
+    [VALUE_DOMAIN] = take_domain,   [VALUE_ADDRESS] = take_address,
+    [VALUE_DAILY] = take_daily,     [VALUE_USER_NAME] = take_user_name,
+    [VALUE_PROXY] = take_proxy,     [VALUE_SYSTEM_USER] = take_system_user,
+    [VALUE_SWITCH] = take_switch,   [VALUE_EITHER] = take_either,
+    [VALUE_CHOICE] = take_choice,   [VALUE_DURATION] = take_duration,
+    [VALUE_KEEP] = take_keep,       [VALUE_FIRST] = take_first,
+    [VALUE_PORT] = take_port,       [VALUE_COUNT] = take_count,
+    [VALUE_SIZE] = take_size,       [VALUE_NAMES] = item_name,
+    [VALUE_ADDRESSES] = item_ip,    [VALUE_FIELDS] = item_field,
+    [VALUE_SENDERS] = item_sender,  [VALUE_RANGES] = item_range,
+    [VALUE_TIMES] = item_time,      [VALUE_USERS] = item_user,
+    [VALUE_FORWARD] = item_forward, [VALUE_ACCOUNTS] = item_account,
 };
 
 static void refuse(const struct filling *f, struct slice text, const struct err *why)

@@ -104,6 +104,7 @@ static const char *const type_words[VALUE_TYPES] = {
     [VALUE_PROXY] = "socks5h://host:port or http://host:port",
     [VALUE_SYSTEM_USER] = "a user of this machine",
     [VALUE_SWITCH] = "yes or no",
+    [VALUE_DAILY] = "no or a time HH:MM",
     [VALUE_NAMES] = "a list",
     [VALUE_ADDRESSES] = "a list of IP addresses",
     [VALUE_FIELDS] = "a list of header fields",

@@ -53,6 +53,7 @@ enum value_type {
 	VALUE_PORT,        /* uint16_t */
 	VALUE_COUNT,       /* unsigned */
 	VALUE_SIZE,        /* uint64_t */
+	VALUE_DAILY,       /* struct config_daily */
 	/* lists, from here on: may go on in KEY2, KEY3, ... */
 	VALUE_NAMES,     /* struct strlist, anything */
 	VALUE_ADDRESSES, /* struct strlist of numeric addresses */

@@ -137,6 +137,10 @@ const struct schema_row schema_table[] = {
         HELP("any message to it starts a sync; cannot log in, owns no mailbox")),
     ROW(SPECIAL, "boss", USER_NAME, X(main, boss), "", FLAGS(ROW_EXTRA),
         HELP("gets a copy of all mail that the LAN sends; empty = no copies")),
+    ROW(SPECIAL, "daily_report", DAILY, C(daily_report), "no",
+        HELP("07:00 = then postmaster gets a report on the mail of the last 24 hours")),
+    ROW(SPECIAL, "daemon_reply", SWITCH, C(daemon_reply), "no",
+        HELP("yes = whoever wakes the daemon is told what was sent and collected")),
 
     ROW(USER, "password", TEXT, U(password), "", FLAGS(ROW_SECRET | ROW_LOGIN),
         HELP("plain or $y$ hash (ofmctl passwd writes one); empty = any is accepted, but not for postmaster, boss and "

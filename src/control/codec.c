@@ -65,7 +65,8 @@ enum field {
 	SINCE = 1 << 10,
 	BEHIND = 1 << 11,
 	EVENT = 1 << 12,
-	FOLLOW = 1 << 13
+	FOLLOW = 1 << 13,
+	UNTIL = 1 << 14
 };
 
 enum field_type { TEXT, BOOL, INT, LIST };
@@ -93,6 +94,7 @@ static const struct field_row {
     FIELD("id", ID, TEXT, id, true),
     FIELD("subject", SUBJECT, TEXT, subject, true),
     FIELD("since", SINCE, INT, since, true),
+    FIELD("until", UNTIL, INT, until, false),
     FIELD("behind", BEHIND, INT, behind, true),
     FIELD("event", EVENT, INT, event, true),
     FIELD("follow", FOLLOW, BOOL, follow, true),
@@ -115,6 +117,7 @@ static const struct verb {
     [CONTROL_QUEUE_RELEASE] = {"queue-release", WHAT, WHAT, false},
     [CONTROL_USERS] = {"users", 0, 0, true},
     [CONTROL_JOURNAL] = {"journal", USER | FROM | TO | ID | SUBJECT | SINCE | BEHIND | EVENT | FOLLOW, 0, true},
+    [CONTROL_REPORT] = {"report", SINCE | UNTIL, SINCE | UNTIL, true},
     [CONTROL_RESUME] = {"resume", WHAT | KNOWN, WHAT | KNOWN, false},
     [CONTROL_RELOAD] = {"reload", 0, 0, false},
     [CONTROL_STOP] = {"stop", 0, 0, false},
@@ -216,6 +219,19 @@ static int find_verb(const json_t *object, enum control_verb *out, struct err *e
 	return err_set(e, 0, "there is no command \"%.40s\"", name);
 }
 
+static int say_needs(const struct verb *v, struct err *e)
+{
+	struct buf b;
+
+	buf_init(&b, 400);
+	for (size_t i = 0; i < NFIELDS; i++)
+		if ((v->required & fields[i].field) != 0)
+			buf_printf(&b, "%s\"%s\"", b.n > 0 ? " and " : "", fields[i].key);
+	err_set(e, 0, "%s needs %s", v->name, buf_str(&b));
+	buf_free(&b);
+	return -1;
+}
+
 static int from_json(json_t *object, struct control_request *out, struct err *e)
 {
 	const char *key;
@@ -231,10 +247,7 @@ static int from_json(json_t *object, struct control_request *out, struct err *e)
 		if (strcmp(key, "do") != 0 && take_field(out, key, v, &seen, e) != 0)
 			return -1;
 	}
-	if ((verbs[out->verb].required & ~seen) != 0)
-		return err_set(e, 0, "%s needs %s", verbs[out->verb].name,
-		               (verbs[out->verb].required & KNOWN) != 0 ? "\"what\" and \"known\"" : "\"what\"");
-	return 0;
+	return (verbs[out->verb].required & ~seen) != 0 ? say_needs(&verbs[out->verb], e) : 0;
 }
 
 int codec_request_parse(struct slice line, struct control_request *out, struct err *e)

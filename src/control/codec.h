@@ -50,6 +50,7 @@ enum control_verb {
 	CONTROL_QUEUE_RELEASE,
 	CONTROL_USERS,
 	CONTROL_JOURNAL,
+	CONTROL_REPORT,
 	CONTROL_RESUME,
 	CONTROL_RELOAD,
 	CONTROL_STOP
@@ -64,7 +65,8 @@ struct control_request {
 	bool known;              /* resume: what the server lists is known */
 	/* journal: as in journal/query.h; texts may be NULL */
 	char *user, *from, *to, *id, *subject;
-	int64_t since; /* wall seconds */
+	int64_t since; /* wall seconds; report too */
+	int64_t until; /* report */
 	int64_t behind, event;
 	bool follow;
 };

@@ -3,6 +3,7 @@
 #define OFM_CONTROL_CONTROL_H
 
 #include "config/config.h"
+#include "digest/facts.h"
 #include "journal/journal.h"
 #include "pop3/service.h"
 #include "smtp/service.h"
@@ -11,6 +12,7 @@
 struct control;
 
 struct control_deps { /* all borrowed */
+	struct digest_deps digest;
 	struct loop *loop;
 	struct sync *sync;
 	struct sender *sender;

@@ -72,12 +72,13 @@ void control_op_end(struct control_op *op, json_t *reply);
 /* requests.c: answers, or leaves an op with the client. */
 void control_requests_handle(struct control_client *cl, const struct control_request *r);
 
-/* status.c, queue.c, users.c, journal.c */
+/* status.c, queue.c, users.c, journal.c, report.c */
 json_t *control_status_render(struct control *c);
 void control_queue_list(struct control_client *cl, const char *after);
 void control_queue_show(struct control_client *cl, const char *id);
 void control_queue_act(struct control_client *cl, enum sender_action action, const char *what);
 void control_users_list(struct control_client *cl);
+void control_report(struct control_client *cl, const struct control_request *r);
 void control_journal(struct control_client *cl, const struct control_request *r);
 /* The control is going away: a scan's end finds nobody. */
 void control_users_forget(struct control *c);

@@ -171,6 +171,9 @@ void control_requests_handle(struct control_client *cl, const struct control_req
 	case CONTROL_JOURNAL:
 		control_journal(cl, r);
 		break;
+	case CONTROL_REPORT:
+		control_report(cl, r);
+		break;
 	case CONTROL_RESUME:
 		handle_resume(cl, r);
 		break;

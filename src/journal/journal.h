@@ -13,20 +13,20 @@
 
 enum { JOURNAL_DAYS = 90, JOURNAL_BYTES = 64 * 1024 * 1024, JOURNAL_RATE_MINUTES = 60 };
 
-enum journal_kind {
-	/* a message's beginning */
-	JOURNAL_ACCEPTED,  /* from the LAN */
-	JOURNAL_COLLECTED, /* from a provider */
-	JOURNAL_WRITTEN,   /* by the gateway itself: bounces, reports */
-	JOURNAL_REFUSED,   /* from the LAN; nothing of it exists */
-	/* what became of one recipient of an outqueue message, or (held, released) of all */
-	JOURNAL_SENT,
-	JOURNAL_DEFERRED,
-	JOURNAL_BOUNCED,
-	JOURNAL_DROPPED,
-	JOURNAL_HELD,
-	JOURNAL_RELEASED,
-	JOURNAL_KINDS
+enum journal_kind { /* these numbers stand in the file */
+	            /* a message's beginning */
+	            JOURNAL_ACCEPTED,  /* from the LAN */
+	            JOURNAL_COLLECTED, /* from a provider */
+	            JOURNAL_WRITTEN,   /* by the gateway itself: bounces, reports */
+	            JOURNAL_REFUSED,   /* from the LAN; nothing of it exists */
+	            /* what became of one recipient of an outqueue message, or (held, released) of all */
+	            JOURNAL_SENT,
+	            JOURNAL_DEFERRED,
+	            JOURNAL_BOUNCED,
+	            JOURNAL_DROPPED,
+	            JOURNAL_HELD,
+	            JOURNAL_RELEASED,
+	            JOURNAL_KINDS
 };
 
 /* "accepted", "collected", …: as in the journal's file, --json and the metrics. */

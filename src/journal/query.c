@@ -155,7 +155,8 @@ const char *journal_fate_state(const struct journal_fate *f)
 		for (size_t k = 0; k < f->outgoing[i].n; k++) {
 			enum journal_kind state = f->outgoing[i].v[k].state;
 			seen[state] = true;
-			held = held || (f->outgoing[i].held && (state == JOURNAL_ACCEPTED || state == JOURNAL_DEFERRED));
+			held =
+			    held || (f->outgoing[i].held && (state == JOURNAL_ACCEPTED || state == JOURNAL_DEFERRED));
 		}
 	if (held && !seen[JOURNAL_BOUNCED])
 		return "held";

@@ -43,8 +43,8 @@ struct journal_fate { /* one message with all that became of it */
 	size_t noutgoing;
 };
 
-/* One word for all of it: "refused", or the worst that is true of an outside recipient ("bounced", "deferred", "waiting",
- * "held", "dropped", "sent"), or "delivered". */
+/* One word for all of it: "refused", or the worst that is true of an outside recipient ("bounced", "deferred",
+ * "waiting", "held", "dropped", "sent"), or "delivered". */
 const char *journal_fate_state(const struct journal_fate *f);
 
 struct journal_page {

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { REPORT_MAX = 1024 * 1024 };
+enum { REPORT_MAX = 4 * 1024 * 1024 };
 
 static void add_body(struct buf *out, struct slice body)
 {
@@ -21,7 +21,16 @@ static void add_body(struct buf *out, struct slice body)
 	}
 }
 
-void report_format(struct buf *out, const struct config *c, const char *to_user, const char *subject, const char *body)
+/* "Mail gateway", in the language of those who read it. */
+static void add_from(struct buf *out, const struct config *c)
+{
+	buf_printf(out, "From: %s <%s@%s>\r\n",
+	           c->russian ? "=?utf-8?B?0J/QvtGH0YLQvtCy0YvQuSDRiNC70Y7Qtw==?=" : "Mail gateway",
+	           c->postmaster->name, c->domain);
+}
+
+void report_format_as(struct buf *out, const struct config *c, const char *to_user, const char *subject,
+                      const char *type, const char *body)
 {
 	char date[40], id[RANDOM_NAME_MAX];
 
@@ -29,12 +38,19 @@ void report_format(struct buf *out, const struct config *c, const char *to_user,
 	clock_rfc5322(clock_wall_s(), date);
 	random_name(id);
 	buf_printf(out, "Return-Path: <>\r\nDate: %s\r\nMessage-ID: <%s@%s>\r\n", date, id, c->hostname);
-	buf_printf(out, "From: Mail gateway <%s@%s>\r\nTo: <%s@%s>\r\n", c->postmaster->name, c->domain, to_user,
-	           c->domain);
+	add_from(out, c);
+	buf_printf(out, "To: <%s@%s>\r\n", to_user, c->domain);
 	rewrite_add_field(out, "Subject", subject);
-	buf_add_str(out, "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
-	                 "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
+	buf_printf(out,
+	           "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: %s\r\n"
+	           "Content-Transfer-Encoding: 8bit\r\n\r\n",
+	           type);
 	add_body(out, slice_of(body));
+}
+
+void report_format(struct buf *out, const struct config *c, const char *to_user, const char *subject, const char *body)
+{
+	report_format_as(out, c, to_user, subject, "text/plain; charset=utf-8", body);
 }
 
 void report_add(struct acceptance *a, const struct config *c, const char *subject, const char *body)

@@ -8,6 +8,9 @@
  * Auto-Submitted: auto-generated, Content-Type text/plain; charset=utf-8. Returns it; the caller frees with
  * buf_free. body: lines ending in LF. */
 void report_format(struct buf *out, const struct config *c, const char *to_user, const char *subject, const char *body);
+/* The same with another type ("multipart/…; boundary=…"), whose whole body, its parts included, `body` is. */
+void report_format_as(struct buf *out, const struct config *c, const char *to_user, const char *subject,
+                      const char *type, const char *body);
 /* Appends such a message for postmaster to an acceptance, so that it commits with what it reports. */
 void report_add(struct acceptance *a, const struct config *c, const char *subject, const char *body);
 /* The same by itself. Fire and forget; failures are logged. once_key not NULL: only if that fact (store/ledger.h) is

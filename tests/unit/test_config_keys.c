@@ -15,7 +15,20 @@
 
 static char home[] = "/tmp/ofm.config.XXXXXX";
 
-enum shape { STRING, FILE_PATH, BOOLEAN, NUMBER32, NUMBER64, NUMBER16, LIST, PEOPLE, RANGES_ALLOW, RANGES_DENY, TIMES };
+enum shape {
+	STRING,
+	FILE_PATH,
+	BOOLEAN,
+	NUMBER32,
+	NUMBER64,
+	NUMBER16,
+	LIST,
+	PEOPLE,
+	RANGES_ALLOW,
+	RANGES_DENY,
+	TIMES,
+	DAILY
+};
 enum base { MAIN, USER, RELAY, NAMED_RELAY, ACCOUNT, RULE, SPECIAL, GROUP };
 
 struct row {
@@ -73,6 +86,8 @@ static const struct row rows[] = {
     {"special", "postmaster", SPECIAL, STRING, 0, "postmaster", "U", "u", "daemon", "cannot be postmaster"},
     {"special", "daemon", SPECIAL, STRING, 1, "daemon", "robot", "robot", "ro bot", "write a user's name"},
     {"special", "boss", SPECIAL, STRING, 2, "", "u", "u", "nobody", "there is no user nobody"},
+    {"special", "daily_report", MAIN, DAILY, C(daily_report), "no", "7:05", "07:05", "yes", "no or a time HH:MM"},
+    {"special", "daemon_reply", MAIN, BOOLEAN, C(daemon_reply), "no", "yes", "yes", "07:00", "yes or no"},
     {"user", "password", USER, STRING, U(password), "", "\" a;b \"", " a;b ", "#Qw1", "password_file"},
     {"user", "password_file", USER, STRING, U(password), "", "secret", "from a file", "none", "cannot be read"},
     {"user", "name", USER, STRING, U(full_name), "", "Anna \"A\" I", "Anna \"A\" I", "\"Anna", "never closed"},
@@ -344,6 +359,9 @@ static char *show(const struct config *c, const struct row *r)
 		return xasprintf("%zu", c->ip_filter.ndeny);
 	case TIMES:
 		return times(c);
+	case DAILY:
+		return c->daily_report.on ? xasprintf("%02u:%02u", c->daily_report.at.hour, c->daily_report.at.minute)
+		                          : xstrdup("no");
 	}
 	return NULL;
 }
