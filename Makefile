@@ -157,8 +157,9 @@ lint:
 	@tools/deps.sh build lint
 	@clang-format --dry-run -Werror $(C_FILES)
 	@tools/tidy.sh $(CPPFLAGS)
-	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --library=posix --enable=warning,portability,performance \
-	  --suppressions-list=tools/cppcheck.txt -D_GNU_SOURCE -DOFM_VERSION='""' '-D__VA_OPT__(...)=__VA_ARGS__' \
+	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --library=posix,openssl,tools/cppcheck.cfg \
+	  --include=/usr/include/$$(gcc -print-multiarch)/sys/queue.h --suppressions-list=tools/cppcheck.txt \
+	  --enable=warning,portability,performance -D_GNU_SOURCE -DOFM_VERSION='""' \
 	  -Isrc -j$$(nproc) src gui-less
 	@shellcheck $$(git ls-files '*.sh' .ci/run)
 

@@ -12,11 +12,9 @@ struct raw {
 	const char *file, *home;
 };
 
-/* The value of a short option: glued to it, or the next argument. NULL where argv[*i] is not this option. */
-static const char *short_value(char letter, int argc, char **argv, int *i)
+/* The value of a short option: glued to it, or the next argument. NULL where a (argv[*i]) is another option. */
+static const char *short_value(const char *a, char letter, int argc, char **argv, int *i)
 {
-	const char *a = argv[*i];
-
 	if (a[0] != '-' || a[1] != letter)
 		return NULL;
 	if (a[2] != '\0')
@@ -42,13 +40,13 @@ static bool take_switch(const char *a, struct options_parsed *out)
 /* 1: taken; 0: not ours; -1: its value is missing. */
 static int take(int argc, char **argv, int *i, struct raw *raw, struct options_parsed *out)
 {
-	const char *v;
+	const char *a = argv[*i], *v;
 
-	if (take_switch(argv[*i], out))
+	if (take_switch(a, out))
 		return 1;
-	if ((v = short_value('c', argc, argv, i)) != NULL)
+	if ((v = short_value(a, 'c', argc, argv, i)) != NULL)
 		raw->file = v;
-	else if ((v = short_value('d', argc, argv, i)) != NULL)
+	else if ((v = short_value(a, 'd', argc, argv, i)) != NULL)
 		raw->home = v;
 	else
 		return 0;

@@ -161,8 +161,11 @@ static void print_message(const json_t *m, bool tty)
 
 static int show(const struct ctl_options *o, char *id)
 {
-	struct control_request r = {.verb = CONTROL_QUEUE_SHOW, .what = id};
-	json_t *reply = client_simple(o, &r, CLIENT_PATIENCE);
+	struct control_request r = {.verb = CONTROL_QUEUE_SHOW};
+	json_t *reply;
+
+	r.what = id;
+	reply = client_simple(o, &r, CLIENT_PATIENCE);
 
 	if (reply == NULL)
 		return 1;

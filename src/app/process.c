@@ -42,6 +42,7 @@ static int make_state(const struct config *c, const struct passwd *pw, struct er
 static const struct passwd *wanted_user(const struct config *c, struct err *e)
 {
 	const char *name = c->run_as[0] != '\0' ? c->run_as : "ofmsrv";
+	// cppcheck-suppress getpwnamCalled ; this thread alone asks
 	const struct passwd *pw = getpwnam(name);
 
 	if (pw == NULL && c->run_as[0] != '\0')
@@ -64,7 +65,10 @@ static int must_write(const char *path, const char *key, struct err *e)
 {
 	if (access(path, R_OK | W_OK | X_OK) == 0)
 		return 0;
+	int why = errno;
+	// cppcheck-suppress getpwuidCalled ; this thread alone asks
 	const struct passwd *me = getpwuid(geteuid());
+	errno = why;
 	return err_errno(e, "[server] %s: %s cannot be written by %s (chown it to that user)", key, path,
 	                 me != NULL ? me->pw_name : "this user");
 }

@@ -38,27 +38,29 @@ static inline struct kv kv_u(const char *key, uint64_t u)
 	return (struct kv){key, {NULL, 0}, (int64_t)u, true};
 }
 
+#define KV_END ((struct kv){NULL, {NULL, 0}, 0, false})
+
 /* Opens (or, called again, changes) the log. size_kib 0..999: the file and its predecessor PATH.1 together never
  * exceed it; 0 = no log. -1 with e set where the file cannot be opened; the former log then stays. */
 int log_open(const char *path, unsigned size_kib, enum log_level level, struct err *e);
 void log_close(void);
 bool log_wants(enum log_level level);
-/* kv ends with a key of NULL. */
+/* kv ends with KV_END. */
 void log_event(enum log_level level, const char *event, const struct kv *kv);
 /* A string that must never reach the log (a password, a token): every later value that contains it shows
  * "***" in its place. Strings under 4 bytes are not masked. forget_all before a reload adds the new ones. */
 void log_secret(const char *secret);
 void log_secrets_forget(void);
 
+/* The first of the list only stands before the comma that goes where there are no values. */
 #define LOG_KV(level, event, ...)                                                                                      \
 	do {                                                                                                           \
 		if (log_wants(level))                                                                                  \
-			log_event(level, event,                                                                        \
-			          (const struct kv[]){__VA_ARGS__ __VA_OPT__(, ){NULL, {NULL, 0}, 0, false}});         \
+			log_event(level, event, (const struct kv[]){KV_END, ##__VA_ARGS__, KV_END} + 1);               \
 	} while (0)
-#define log_error(event, ...) LOG_KV(LOG_ERROR, event, __VA_ARGS__)
-#define log_warning(event, ...) LOG_KV(LOG_WARNING, event, __VA_ARGS__)
-#define log_info(event, ...) LOG_KV(LOG_INFO, event, __VA_ARGS__)
-#define log_debug(event, ...) LOG_KV(LOG_DEBUG, event, __VA_ARGS__)
+#define log_error(...) LOG_KV(LOG_ERROR, __VA_ARGS__)
+#define log_warning(...) LOG_KV(LOG_WARNING, __VA_ARGS__)
+#define log_info(...) LOG_KV(LOG_INFO, __VA_ARGS__)
+#define log_debug(...) LOG_KV(LOG_DEBUG, __VA_ARGS__)
 
 #endif

@@ -98,6 +98,7 @@ static bool take_proxy(const struct filling *f, struct slice text, void *to, str
 static bool take_system_user(const struct filling *f, struct slice text, void *to, struct err *why)
 {
 	char *name = slice_dup(text);
+	// cppcheck-suppress getpwnamCalled ; the thread that loads alone asks
 	bool known = text.n == 0 || getpwnam(name) != NULL;
 
 	(void)f;

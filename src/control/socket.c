@@ -10,11 +10,13 @@
 
 static int address_of(const char *path, struct sockaddr_un *sa, struct err *e)
 {
+	size_t n = strlen(path);
+
 	*sa = (struct sockaddr_un){.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof sa->sun_path)
+	if (n >= sizeof sa->sun_path)
 		return err_set(e, ENAMETOOLONG, "control socket %s: a socket's path has at most %zu bytes", path,
 		               sizeof sa->sun_path - 1);
-	strcpy(sa->sun_path, path);
+	memcpy(sa->sun_path, path, n + 1);
 	return 0;
 }
 

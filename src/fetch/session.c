@@ -71,7 +71,7 @@ static void log_end(const struct session *s)
 	    kv_u("bytes", s->heard),
 	    kv_i("ms", clock_mono_ms() - s->began_ms),
 	    kv_n("error", buf_slice(&s->text)),
-	    {NULL, {NULL, 0}, 0, false},
+	    KV_END,
 	};
 
 	log_event(s->outcome == SESSION_WELL ? LOG_INFO : LOG_WARNING, "fetch.end", kv);

@@ -180,8 +180,8 @@ static void queue_sasl_plain(struct session *s)
 	unsigned char *raw = xcalloc(1, n + 1);
 	char *b64 = xcalloc(1, 4 * ((n + 2) / 3) + 1);
 
-	memcpy(raw + 1, user, u);
-	memcpy(raw + u + 2, s->password, p);
+	memcpy(raw + 1, user, u + 1);
+	memcpy(raw + u + 2, s->password, p + 1);
 	EVP_EncodeBlock((unsigned char *)b64, raw, (int)n);
 	queue_login(s, POP3_AUTH_PLAIN, b64);
 	explicit_bzero(raw, n);

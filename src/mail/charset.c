@@ -231,7 +231,7 @@ static enum known identify(struct slice charset, char name[static CHARSET_NAME_M
 		if (strcmp(name, aliases[i].name) != 0)
 			continue;
 		if (aliases[i].iconv != NULL)
-			strcpy(name, aliases[i].iconv);
+			snprintf(name, CHARSET_NAME_MAX + 1, "%s", aliases[i].iconv);
 		return aliases[i].known;
 	}
 	const char *digits = code_page(name);

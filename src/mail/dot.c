@@ -166,7 +166,7 @@ bool dot_encode(struct dot_encoder *e, struct slice in, struct buf *out)
 			break;
 		if (!buf_add(out, "..", 2))
 			return false;
-		from = ++dot;
+		dot++;
 	}
 	dot_encode_skip(e, in);
 	return true;

@@ -102,7 +102,7 @@ static int netmask_bits(const struct ip_addr *mask)
 static int parse_network(struct slice text, size_t slash, struct ip_range *out, struct err *e)
 {
 	struct slice suffix = slice_sub(text, slash + 1, text.n);
-	struct ip_addr a, mask;
+	struct ip_addr a, mask = {{0}};
 	uint64_t bits;
 	int leading;
 

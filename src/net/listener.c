@@ -32,9 +32,15 @@ struct listener {
 
 static uint16_t port_of(const struct sockaddr_storage *ss)
 {
-	if (ss->ss_family == AF_INET)
-		return ntohs(((const struct sockaddr_in *)ss)->sin_port);
-	return ntohs(((const struct sockaddr_in6 *)ss)->sin6_port);
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+
+	if (ss->ss_family == AF_INET) {
+		memcpy(&v4, ss, sizeof v4);
+		return ntohs(v4.sin_port);
+	}
+	memcpy(&v6, ss, sizeof v6);
+	return ntohs(v6.sin6_port);
 }
 
 static void watch(struct listener *l, bool on)
@@ -70,7 +76,7 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 
 	(void)what;
 	for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
-		struct sockaddr_storage ss;
+		struct sockaddr_storage ss = {0};
 		socklen_t len = sizeof ss;
 		struct ip_addr peer;
 		int fd = accept4(lfd, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);

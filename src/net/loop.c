@@ -2,7 +2,6 @@
 
 #include "base/alloc.h"
 
-#include <errno.h>
 #include <event2/thread.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -43,11 +42,10 @@ static struct post *take_posts(struct loop *l)
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *l = arg;
-	uint64_t count;
+	eventfd_t count;
 
 	(void)what;
-	if (read(fd, &count, sizeof count) < 0 && errno != EAGAIN)
-		return;
+	eventfd_read(fd, &count);
 	for (struct post *p = take_posts(l), *next; p != NULL; p = next) {
 		next = p->next;
 		p->fn(p->arg);
@@ -123,7 +121,6 @@ void loop_stop(struct loop *l)
 void loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
 {
 	struct post *p = xmalloc(sizeof *p);
-	const uint64_t one = 1;
 
 	*p = (struct post){NULL, fn, arg};
 	pthread_mutex_lock(&l->lock);
@@ -131,8 +128,8 @@ void loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
 	*l->last = p;
 	l->last = &p->next;
 	/* One write wakes for all that is queued. Under the lock, so that the loop cannot be freed in between. */
-	if (was_empty && write(l->wake_fd, &one, sizeof one) < 0)
-		was_empty = false;
+	if (was_empty)
+		eventfd_write(l->wake_fd, 1);
 	pthread_mutex_unlock(&l->lock);
 }
 

@@ -47,10 +47,9 @@ static void log_end(const struct pop3_session *s, const char *why)
 		         kv_u("deleted", s->core.state == POP3_ENDED ? pop3_core_deletions(&s->core) : 0));
 }
 
-void pop3_session_end(struct pop3_session *s, const char *why, bool flush)
+/* Ends the connection; the session itself lives on for whoever holds it. */
+static void part(struct pop3_session *s, const char *why, bool flush)
 {
-	if (s->stream == NULL)
-		return;
 	log_end(s, why);
 	if (flush)
 		stream_finish(&s->stream);
@@ -60,6 +59,13 @@ void pop3_session_end(struct pop3_session *s, const char *why, bool flush)
 	if (!s->committing)
 		pop3_locks_release(pop3_service_locks(s->service), &s->claim);
 	pop3_service_ended(s->service, s);
+}
+
+void pop3_session_end(struct pop3_session *s, const char *why, bool flush)
+{
+	if (s->stream == NULL)
+		return;
+	part(s, why, flush);
 	if (s->under_way == 0 && !s->running)
 		destroy(s);
 }
@@ -175,7 +181,7 @@ static void fulfil(struct pop3_session *s, enum pop3_step wish)
 		stream_start_tls(s->stream, pop3_service_tls(s->service));
 		break;
 	case POP3_WANTS_CLOSE:
-		pop3_session_end(s, "quit", true);
+		part(s, "quit", true);
 		break;
 	case POP3_WANTS_INPUT:
 	case POP3_WANTS_OUTPUT:
@@ -213,7 +219,7 @@ static bool advance(struct pop3_session *s)
 	if (wish == POP3_WANTS_OUTPUT || (wish == POP3_WANTS_INPUT && evbuffer_get_length(stream_in(s->stream)) > 0))
 		return true;
 	if (wish == POP3_WANTS_INPUT && s->eof)
-		pop3_session_end(s, "closed", true);
+		part(s, "closed", true);
 	else if (wish == POP3_WANTS_INPUT)
 		watch_line(s);
 	else

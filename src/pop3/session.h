@@ -84,8 +84,8 @@ struct pop3_locks *pop3_service_locks(const struct pop3_service *sv);
 struct buf *pop3_service_scratch(struct pop3_service *sv);
 char *pop3_service_chunk(struct pop3_service *sv); /* POP3_CHUNK bytes, alike */
 struct pop3_offer pop3_service_offer(const struct pop3_service *sv, bool tls);
-uint64_t pop3_service_add(struct pop3_service *sv, struct pop3_session *s);
-void pop3_service_ended(struct pop3_service *sv, struct pop3_session *s); /* connection is gone */
+uint64_t pop3_service_add(struct pop3_service *sv, struct pop3_session *session);
+void pop3_service_ended(struct pop3_service *sv, struct pop3_session *session); /* connection is gone */
 /* Who will call back keeps the service's memory. */
 void pop3_service_remember(struct pop3_service *sv);
 void pop3_service_forget(struct pop3_service *sv);

@@ -39,13 +39,11 @@ struct row {
 };
 
 /* Whether this destination still has to be linked: 1, 0, -1. */
-static int mailbox_needs(struct recovery *r, const struct row *row, const char *user)
+static int mailbox_needs(struct recovery *r, const struct pending *p, const char *user)
 {
-	struct pending probe = {.size = row->size};
 	char base[80];
 
-	strcpy(probe.name, row->name);
-	placing_file_name(&probe, base);
+	placing_file_name(p, base);
 	int dead = tombstone_has(r->c, user, base, r->e);
 	if (dead != 0)
 		return dead < 0 ? -1 : 0;
@@ -110,7 +108,7 @@ static int wanted_dests(struct recovery *r, const struct row *row, struct pendin
 		if (line.n <= 2 || row->linked_now)
 			continue;
 		char *user = slice_dup(slice_sub(line, 2, line.n));
-		int needs = mailbox_needs(r, row, user);
+		int needs = mailbox_needs(r, p, user);
 		if (needs == 1)
 			add_dest(r, p, user);
 		free(user);

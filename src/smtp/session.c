@@ -254,8 +254,10 @@ void smtp_sessions_stop_all(struct smtp_service *v)
 
 void smtp_sessions_kill_all(struct smtp_service *v)
 {
-	struct smtp_session *s;
+	struct smtp_session *s, *next;
 
-	while ((s = LIST_FIRST(&v->sessions)) != NULL)
+	for (s = LIST_FIRST(&v->sessions); s != NULL; s = next) {
+		next = LIST_NEXT(s, link);
 		smtp_session_free(&s);
+	}
 }
