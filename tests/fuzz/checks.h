@@ -61,7 +61,7 @@ static inline void need_linear(struct slice in, void (*work)(struct slice large)
 
 	for (size_t i = 0; i < in.n; i++)
 		hash = (hash ^ (unsigned char)in.p[i]) * 16777619U;
-	if (in.n == 0 || hash % 256 != 0)
+	if (in.n == 0 || hash % 1024 != 0)
 		return;
 	buf_init(&large, LARGE);
 	while (buf_add_slice(&large, in))

@@ -190,7 +190,7 @@ static void check_param(const char *charset, struct slice bytes, const struct bu
 	buf_add_str(&value, "attachment");
 	for (size_t at = 0, n; at < bytes.n; at += n) {
 		unsigned char how = take(&steps);
-		n = how % 64 == 0 && part == 0 ? bytes.n : 1 + how % 64;
+		n = how % 64 == 0 && part == 0 ? bytes.n : 1U + how % 64;
 		buf_printf(&value, ";%sname*", how & 1 ? "\r\n " : "");
 		if (n != bytes.n || part > 0)
 			buf_printf(&value, "%u*", part);
