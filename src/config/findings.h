@@ -14,7 +14,8 @@ struct place { /* where in the file; borrowed strings, "" where none */
 	const char *section, *key;
 };
 
-void findings_add(struct config_findings *f, bool fault, struct place at, const char *fmt, va_list ap);
+void findings_add(struct config_findings *f, bool fault, struct place at, const char *fmt, va_list ap)
+    __attribute__((format(printf, 4, 0)));
 void findings_fault(struct config_findings *f, struct place at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void findings_warning(struct config_findings *f, struct place at, const char *fmt, ...)

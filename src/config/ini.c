@@ -19,7 +19,7 @@
 enum { BLOCK_ENTRIES = 300 };
 
 /* Everything that iniparser complains about was told by the scan; it must not write to stderr. */
-static int say_nothing(const char *fmt, ...)
+static int __attribute__((format(printf, 1, 2))) say_nothing(const char *fmt, ...)
 {
 	(void)fmt;
 	return 0;

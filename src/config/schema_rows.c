@@ -196,8 +196,8 @@ const struct schema_row schema_table[] = {
     ROW(RELAY, "retry", DURATION, R(retry), "5m", RANGE(1, 4 * HOUR), HELP("first retry, then doubling to 4h")),
     ROW(RELAY, "max_age", DURATION, R(max_age), "5d", RANGE(1, YEAR),
         HELP("then it bounces; a warning goes to the sender after 4h")),
-    ROW(RELAY, "senders", SENDERS, R(senders), "", FLAGS(ROW_NAMED),
-        HELP("[relay NAME]: *@second.example, bob@firm.example, after rewriting")),
+    ROW(RELAY, "senders", SENDERS, R(senders), "", FLAGS(ROW_NAMED), SAMPLE("*@second.example, bob@firm.example"),
+        HELP("[relay NAME] alone: whose mail goes this way, by the rewritten sender, as *@second.example")),
     ROW(RELAY, "account", TEXT, X(login, account), "", FLAGS(ROW_EXTRA | ROW_LOGIN),
         HELP("takes that account's user and password")),
 

@@ -48,7 +48,7 @@ static void make_home(void)
 	atexit(remove_home);
 }
 
-static int complaint(const char *fmt, ...)
+static int __attribute__((format(printf, 1, 2))) complaint(const char *fmt, ...)
 {
 	(void)fmt;
 	abort(); /* the scan has to find first whatever iniparser would complain about */
