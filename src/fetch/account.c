@@ -133,8 +133,11 @@ static void learn_success(struct account *a, const struct session_result *r)
 	a->failures = a->unsure = 0;
 	a->stopped_until = 0;
 	a->held = false;
-	if (r->stored == 0 && r->listed > a->complete_upto)
-		a->complete_upto = r->listed;
+	/* Nothing new behind it: what the listing before this one showed was all there was. */
+	uint64_t complete = a->rounds > 1 && a->listed_before > r->listed ? a->listed_before : r->listed;
+	if (r->stored == 0 && complete > a->complete_upto)
+		a->complete_upto = complete;
+	a->listed_before = r->listed;
 	if (a->told)
 		tell_recovery(a);
 }

@@ -29,7 +29,7 @@ void fetcher_free(struct fetcher **fp)
 	free(f->v);
 	fetcher_runs_free(f);
 	loop_timer_free(&f->stop_timer);
-	loop_timer_free(&f->stall_timer);
+	loop_timer_free(&f->look_timer);
 	fetch_rules_unref(&f->rules);
 	free(f);
 }

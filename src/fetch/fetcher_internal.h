@@ -27,15 +27,17 @@ struct account { /* one [account …], across reloads: either idle, or waiting f
 	uint64_t turn;           /* waits for a place, the lowest first; 0 = it does not */
 	struct session *session; /* NULL: not busy */
 	bool placed;             /* the session counts among the parallel ones */
-	int64_t began_ms;        /* of the session */
-	uint64_t heard;          /* by the session, when it was last looked at */
+	int64_t again_ms;        /* since when a second look waits; 0 = none does */
+	int64_t looked_ms;       /* when the session began, or was last looked at for a stall */
+	uint64_t heard;          /* by the session, then */
 	struct awaiting *awaiting;
 	size_t nawaiting;
-	bool listed; /* in the configuration that is being taken over */
-	unsigned rounds;
+	bool listed;     /* in the configuration that is being taken over */
+	unsigned rounds; /* sessions of this collection so far */
 	/* what is known of the server */
 	struct strlist avoid;
 	uint64_t complete_upto; /* listings of so many messages were found to be complete */
+	uint64_t listed_before; /* in the session before this one of the same round */
 	int64_t not_before;     /* mono ms: LOGIN-DELAY */
 	int64_t stopped_until;  /* mono ms: the log-in was refused */
 	int64_t due;            /* mono ms: `every` */
@@ -54,12 +56,12 @@ struct fetcher {
 	struct fetch_rules *rules; /* NULL before the first configuration */
 	struct account **v;
 	size_t n;
-	unsigned running;       /* sessions */
-	unsigned placed;        /* of these, the ones that count */
-	uint64_t turns;         /* given so far */
-	struct fetch_run *runs; /* under way, oldest first */
-	struct loop_timer *stall_timer;
-	bool stall_watched;
+	unsigned running;              /* sessions */
+	unsigned placed;               /* of these, the ones that count */
+	uint64_t turns;                /* given so far */
+	struct fetch_run *runs;        /* under way, oldest first */
+	struct loop_timer *look_timer; /* for stalls, and for second looks that wait */
+	bool look_timed;
 	/* stopping */
 	bool stopping;
 	struct loop_timer *stop_timer;

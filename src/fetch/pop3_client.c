@@ -19,7 +19,7 @@ struct pop3_client {
 	struct waiting *ring;
 	size_t cap, head, sent, queued;
 	uint64_t expected; /* bytes of replies under way */
-	bool barrier;      /* a log-in is under way: nothing travels behind it */
+	bool barrier;      /* nothing travels behind the command under way */
 	struct buf out;
 	struct buf line; /* an unfinished line */
 	enum { IN_STATUS, IN_LISTING, IN_BODY } state;
@@ -34,11 +34,11 @@ static const struct {
 	enum shape shape;
 	bool numbered, barrier;
 } verbs[] = {
-    [POP3_CAPA] = {"CAPA", LISTING, false, false}, [POP3_USER] = {"USER", ONE_LINE, false, false},
-    [POP3_PASS] = {"PASS", ONE_LINE, false, true}, [POP3_AUTH_PLAIN] = {"AUTH PLAIN", ONE_LINE, false, true},
-    [POP3_UIDL] = {"UIDL", LISTING, false, false}, [POP3_LIST] = {"LIST", LISTING, false, false},
-    [POP3_TOP] = {"TOP", BODY, true, false},       [POP3_RETR] = {"RETR", BODY, true, false},
-    [POP3_DELE] = {"DELE", ONE_LINE, true, false}, [POP3_QUIT] = {"QUIT", ONE_LINE, false, true},
+    [POP3_CAPA] = {"CAPA", LISTING, false, false},  [POP3_USER] = {"USER", ONE_LINE, false, false},
+    [POP3_PASS] = {"PASS", ONE_LINE, false, false}, [POP3_AUTH_PLAIN] = {"AUTH PLAIN", ONE_LINE, false, true},
+    [POP3_UIDL] = {"UIDL", LISTING, false, false},  [POP3_LIST] = {"LIST", LISTING, false, false},
+    [POP3_TOP] = {"TOP", BODY, true, false},        [POP3_RETR] = {"RETR", BODY, true, false},
+    [POP3_DELE] = {"DELE", ONE_LINE, true, false},  [POP3_QUIT] = {"QUIT", ONE_LINE, false, true},
 };
 
 static void set_state(struct pop3_client *c, int state)

@@ -23,7 +23,7 @@ enum pop3_verb {
 };
 
 enum {
-	POP3_WINDOW = 256,                    /* commands under way */
+	POP3_WINDOW = 1024,                   /* commands under way */
 	POP3_WINDOW_BYTES = 16 * 1024 * 1024, /* expected in reply; 60 ms at 2 Gbit/s */
 	POP3_LINE_MAX = 8 * 1024,             /* of a status line, or of one in a listing */
 	POP3_LISTING_MAX = 32 * 1024 * 1024   /* bytes of one listing */

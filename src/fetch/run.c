@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { STALL_MS = 5000, STALL_BYTES = 512 };
+enum { STALL_MS = 5000, STALL_BYTES = 512, AGAIN_MS = 1000 };
 
 void fetcher_tell(const struct fetch_run *r, const struct account *a, const char *state, uint64_t bytes,
                   const char *error)
@@ -91,6 +91,7 @@ void fetcher_settle(struct account *a)
 		a->awaiting[i].run->awaited--;
 	a->nawaiting = 0;
 	a->turn = 0;
+	a->again_ms = 0;
 }
 
 /* The session's end is the end of those who awaited it; the others get one of their own if this one went well. */
@@ -114,8 +115,6 @@ static void settle_with(struct account *a, enum session_outcome o)
 		queue(a);
 }
 
-static void begin_session(struct account *a);
-
 static void on_session_done(void *arg, const struct session_result *r)
 {
 	struct account *a = arg;
@@ -126,7 +125,9 @@ static void on_session_done(void *arg, const struct session_result *r)
 	give_place_back(a);
 	account_learn(a, r);
 	if (account_again(a, r)) {
-		begin_session(a);
+		a->again_ms = clock_mono_ms();
+		queue(a);
+		fetcher_advance(f);
 		return;
 	}
 	account_progress(a, end_state(r->outcome), r->bytes, r->text);
@@ -159,72 +160,96 @@ static void begin_session(struct account *a)
 	f->running++;
 	f->placed++;
 	a->placed = true;
-	a->began_ms = clock_mono_ms();
+	a->looked_ms = clock_mono_ms();
 	a->heard = 0;
-	a->rounds++;
+	a->rounds = a->again_ms != 0 ? a->rounds + 1 : 1;
+	a->again_ms = 0;
 	a->done = a->total = 0;
 	a->session = session_start(&setup);
 }
 
 /* ---- places ---- */
 
-static struct account *first_in_line(const struct fetcher *f)
+/* A second look waits a moment until all others have had their first. */
+static bool may_look_again(const struct account *a)
+{
+	const struct fetcher *f = a->fetcher;
+
+	if (clock_mono_ms() - a->again_ms >= AGAIN_MS)
+		return true;
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i]->placed && f->v[i]->rounds == 1)
+			return false;
+	return true;
+}
+
+static struct account *first_in_line(const struct fetcher *f, bool *later)
 {
 	struct account *first = NULL;
 
+	*later = false;
 	for (size_t i = 0; i < f->n; i++) {
 		struct account *a = f->v[i];
 
-		if (a->turn != 0 && a->session == NULL && (first == NULL || a->turn < first->turn))
+		if (a->turn == 0 || a->session != NULL)
+			continue;
+		if (a->again_ms != 0 && usable(a) && !may_look_again(a))
+			*later = true;
+		else if (first == NULL || a->turn < first->turn)
 			first = a;
 	}
 	return first;
 }
 
 /* Who hears nothing, or next to nothing, needs no place: a provider that is down would otherwise hold up the others. */
-static void on_stall_timer(void *arg)
+static void look_for_stall(struct account *a)
+{
+	int64_t now = clock_mono_ms();
+
+	if (!a->placed || now - a->looked_ms < STALL_MS)
+		return;
+	if (session_heard(a->session) - a->heard < STALL_BYTES)
+		give_place_back(a);
+	a->heard = session_heard(a->session);
+	a->looked_ms = now;
+}
+
+static void on_look_timer(void *arg)
 {
 	struct fetcher *f = arg;
 
-	f->stall_watched = false;
-	for (size_t i = 0; i < f->n; i++) {
-		struct account *a = f->v[i];
-
-		if (!a->placed || clock_mono_ms() - a->began_ms < STALL_MS)
-			continue;
-		if (session_heard(a->session) - a->heard < STALL_BYTES)
-			give_place_back(a);
-		a->heard = session_heard(a->session);
-	}
+	f->look_timed = false;
+	for (size_t i = 0; i < f->n; i++)
+		look_for_stall(f->v[i]);
 	fetcher_advance(f);
 }
 
-static void watch_for_stalls(struct fetcher *f)
+static void look_soon(struct fetcher *f)
 {
-	if (f->stall_timer == NULL)
-		f->stall_timer = loop_timer_new(f->deps.loop, on_stall_timer, f);
-	if (!f->stall_watched)
-		loop_timer_set(f->stall_timer, STALL_MS);
-	f->stall_watched = true;
+	if (f->look_timer == NULL)
+		f->look_timer = loop_timer_new(f->deps.loop, on_look_timer, f);
+	if (!f->look_timed)
+		loop_timer_set(f->look_timer, AGAIN_MS);
+	f->look_timed = true;
 }
 
 void fetcher_advance(struct fetcher *f)
 {
 	struct account *a;
+	bool later;
 
-	while ((a = first_in_line(f)) != NULL) {
+	while ((a = first_in_line(f, &later)) != NULL) {
 		if (!usable(a)) {
 			fetcher_settle(a);
 			continue;
 		}
-		if (f->placed >= f->rules->config->parallel) {
-			watch_for_stalls(f);
+		if (f->placed >= f->rules->config->parallel)
 			break;
-		}
 		a->turn = 0;
-		a->rounds = 0;
 		begin_session(a);
 	}
+	if (a != NULL || later)
+		look_soon(f);
 	end_runs(f);
 }
 

@@ -397,7 +397,7 @@ struct session *session_start(const struct session_setup *setup)
 
 bool session_has_listed(const struct session *s)
 {
-	return s->phase >= PHASE_LISTING;
+	return s->phase >= PHASE_LOGIN; /* it travels with the log-in */
 }
 
 uint64_t session_heard(const struct session *s)

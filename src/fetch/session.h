@@ -56,7 +56,7 @@ struct session_setup { /* all borrowed; account belongs to rules->config */
 };
 
 struct session *session_start(const struct session_setup *setup);
-/* Whether it has asked for the listing: what arrives there from now on may escape it. */
+/* Whether it may have asked for the listing: what arrives there from now on may escape it. */
 bool session_has_listed(const struct session *s);
 uint64_t session_heard(const struct session *s); /* bytes received so far */
 /* Ends at the next safe point: what is under way is taken, what was stored is deleted, QUIT. */

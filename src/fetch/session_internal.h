@@ -80,6 +80,7 @@ void session_forget_password(struct session *s); /* nobody waits for password_co
 /* ---- the steps; each is called when its phase begins, and when something of it came in ---- */
 void session_prepare(struct session *s);
 void session_login(struct session *s);
+void session_ask_listing(struct session *s);
 void session_list(struct session *s);
 void session_look(struct session *s);
 void session_mark(struct session *s, enum session_phase next);

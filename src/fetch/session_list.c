@@ -67,26 +67,25 @@ static void listed_all(struct session *s)
 	session_set_phase(s, PHASE_LOOKING);
 }
 
+void session_ask_listing(struct session *s)
+{
+	/* Capabilities may differ after the log-in (RFC 2449 5); asked together, they cost no time. */
+	session_queue(s, POP3_CAPA, 0, 0);
+	session_queue(s, POP3_UIDL, 0, 0);
+	session_queue(s, POP3_LIST, 0, 0);
+}
+
 void session_list(struct session *s)
 {
-	if (!s->capa_done && pop3_client_outstanding(s->client) + pop3_client_queued(s->client) == 0 && !s->list_done) {
-		/* Capabilities may differ after the log-in (RFC 2449 5); asked together, they cost no time. */
-		s->caps = (struct pop3_caps){.pipelining = s->caps.pipelining};
-		session_queue(s, POP3_CAPA, 0, 0);
-		session_queue(s, POP3_UIDL, 0, 0);
-		session_queue(s, POP3_LIST, 0, 0);
-	} else if (s->capa_done && s->uidl_done && s->list_done) {
+	if (s->capa_done && s->uidl_done && s->list_done)
 		listed_all(s);
-	}
 }
 
 void session_on_listing(struct session *s, const struct pop3_command *cmd, bool ok)
 {
 	if (cmd->verb == POP3_CAPA) {
-		s->caps.known = ok;
+		s->caps = (struct pop3_caps){.known = ok, .pipelining = !ok && s->caps.pipelining};
 		s->capa_done = !ok;
-		if (ok)
-			s->caps.pipelining = false;
 	} else if (cmd->verb == POP3_UIDL) {
 		s->has_uidl = ok;
 		s->uidl_done = !ok;

@@ -196,17 +196,19 @@ void session_login(struct session *s)
 
 	if (!own_login(s)) {
 		session_set_phase(s, PHASE_LISTING);
-		session_list(s);
+		session_ask_listing(s);
 		return;
 	}
 	session_set_phase(s, PHASE_LOGIN);
 	loop_timer_set(s->deadline, s->setup.limits->login);
 	if (sasl) {
 		queue_sasl_plain(s);
-		return;
+	} else {
+		queue_login(s, POP3_USER, s->account->login.user);
+		queue_login(s, POP3_PASS, s->password);
 	}
-	queue_login(s, POP3_USER, s->account->login.user);
-	queue_login(s, POP3_PASS, s->password);
+	/* Behind a refused log-in it only brings refusals, and nobody listens any more. */
+	session_ask_listing(s);
 }
 
 void session_on_login(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text)
@@ -217,7 +219,6 @@ void session_on_login(struct session *s, const struct pop3_command *cmd, bool ok
 		return;
 	if (ok) {
 		session_set_phase(s, PHASE_LISTING);
-		session_list(s);
 		return;
 	}
 	struct buf why;

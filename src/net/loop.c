@@ -1,6 +1,7 @@
 #include "net/loop.h"
 
 #include "base/alloc.h"
+#include "net/trust.h"
 
 #include <event2/thread.h>
 #include <pthread.h>
@@ -21,6 +22,7 @@ struct loop {
 	int wake_fd;
 	pthread_mutex_t lock;
 	struct post *first, **last;
+	struct trust *trust; /* NULL until somebody asks */
 };
 
 struct loop_timer {
@@ -100,7 +102,15 @@ void loop_free(struct loop **lp)
 	if (l->wake_fd >= 0)
 		close(l->wake_fd);
 	pthread_mutex_destroy(&l->lock);
+	trust_free(&l->trust);
 	free(l);
+}
+
+struct trust *loop_trust(struct loop *l)
+{
+	if (l->trust == NULL)
+		l->trust = trust_new();
+	return l->trust;
 }
 
 struct event_base *loop_base(struct loop *l)

@@ -6,10 +6,13 @@
 #include <stdint.h>
 
 struct loop;
+struct trust;
 
 struct loop *loop_new(void); /* NULL where libevent fails */
 void loop_free(struct loop **l);
 struct event_base *loop_base(struct loop *l);
+/* Shared by all connections of this loop; loop thread alone. */
+struct trust *loop_trust(struct loop *l);
 /* Runs until loop_stop. */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);

@@ -3,7 +3,10 @@
 #include "base/alloc.h"
 #include "net/outside_internal.h"
 #include "net/outside_text.h"
+#include "net/trust.h"
 
+#include <openssl/ssl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +47,7 @@ static void destroy(struct outside *o)
 		evbuffer_free(o->out);
 	buf_free(&o->transcript);
 	buf_free(&o->reply);
+	free(o->ca_file);
 	free(o);
 }
 
@@ -93,6 +97,8 @@ static void finished(struct outside *o, CURLcode rc)
 	};
 	struct buf text;
 
+	if (rc == CURLE_SSL_CACERT_BADFILE)
+		snprintf(o->why, sizeof o->why, "%s", o->ca_file);
 	buf_init(&text, 2048);
 	enum outside_failure f = outside_text_explain(&reading, &text);
 	outside_fail(o, f, buf_str(&text));
@@ -226,8 +232,13 @@ static CURLcode tls_begins(CURL *easy, void *ssl_ctx, void *arg)
 	struct outside *o = arg;
 
 	(void)easy;
-	(void)ssl_ctx;
 	buf_clear(&o->transcript);
+	if (o->ca_file == NULL)
+		return CURLE_OK;
+	X509_STORE *store = trust_store(loop_trust(o->loop), o->ca_file);
+	if (store == NULL)
+		return CURLE_SSL_CACERT_BADFILE;
+	SSL_CTX_set1_cert_store(ssl_ctx, store);
 	return CURLE_OK;
 }
 
@@ -253,6 +264,15 @@ static bool given(const char *s)
 	return s != NULL && s[0] != '\0';
 }
 
+static const char *system_bundle(CURL *easy)
+{
+	char *path = NULL;
+
+	return curl_easy_getinfo(easy, CURLINFO_CAINFO, &path) == CURLE_OK && path != NULL
+	           ? path
+	           : X509_get_default_cert_file();
+}
+
 static void set_tls(struct outside *o, const struct outside_target *t)
 {
 	static const long use[] = {
@@ -266,10 +286,10 @@ static void set_tls(struct outside *o, const struct outside_target *t)
 	curl_easy_setopt(o->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(o->easy, CURLOPT_SSL_VERIFYPEER, t->tls_verify ? 1L : 0L);
 	curl_easy_setopt(o->easy, CURLOPT_SSL_VERIFYHOST, t->tls_verify ? 2L : 0L);
-	if (given(t->ca_file)) {
-		curl_easy_setopt(o->easy, CURLOPT_CAINFO, t->ca_file);
-		curl_easy_setopt(o->easy, CURLOPT_CAPATH, NULL);
-	}
+	if (t->tls_verify)
+		o->ca_file = xstrdup(given(t->ca_file) ? t->ca_file : system_bundle(o->easy));
+	curl_easy_setopt(o->easy, CURLOPT_CAINFO, NULL); /* tls_begins brings them, read already */
+	curl_easy_setopt(o->easy, CURLOPT_CAPATH, NULL);
 	curl_easy_setopt(o->easy, CURLOPT_SSL_CTX_FUNCTION, tls_begins);
 	curl_easy_setopt(o->easy, CURLOPT_SSL_CTX_DATA, o);
 }

@@ -26,6 +26,7 @@ struct outside {
 	int64_t connect_timeout_ms;
 	enum outside_protocol protocol;
 	enum outside_security security;
+	char *ca_file;         /* what the certificate is verified against; NULL: it is not */
 	bool first_ok;         /* the greeting was a friendly one */
 	struct buf transcript; /* lines since the greeting or the TLS handshake, whichever was later */
 	struct buf reply;      /* the newest line alone */

@@ -85,18 +85,18 @@ static void test_many_at_once_with_pipelining(void **state)
 
 	(void)state;
 	pop3_client_set_pipelining(c, true);
-	for (uint32_t i = 1; i <= 1000; i++)
+	for (uint32_t i = 1; i <= 3000; i++)
 		queue(c, POP3_DELE, i, NULL);
 	assert_int_equal(pop3_client_outstanding(c), POP3_WINDOW);
-	assert_int_equal(pop3_client_queued(c), 1000 - POP3_WINDOW);
-	for (uint32_t i = 1; i <= 1000; i++)
+	assert_int_equal(pop3_client_queued(c), 3000 - POP3_WINDOW);
+	for (uint32_t i = 1; i <= 3000; i++)
 		assert_int_equal(feed(c, "+OK\r\n"), 0);
 	assert_int_equal(pop3_client_outstanding(c) + pop3_client_queued(c), 0);
 	pop3_client_free(&c);
 	buf_free(&told);
 }
 
-static void test_nothing_travels_behind_a_log_in(void **state)
+static void test_listing_travels_with_user_and_password(void **state)
 {
 	struct buf told;
 	struct pop3_client *c = client(&told);
@@ -106,9 +106,28 @@ static void test_nothing_travels_behind_a_log_in(void **state)
 	queue(c, POP3_USER, 0, "u");
 	queue(c, POP3_PASS, 0, "p");
 	queue(c, POP3_UIDL, 0, NULL);
-	expect_out(c, "USER u\r\nPASS p\r\n");
-	assert_int_equal(feed(c, "+OK\r\n+OK in\r\n"), 0);
-	expect_out(c, "UIDL\r\n");
+	expect_out(c, "USER u\r\nPASS p\r\nUIDL\r\n");
+	assert_int_equal(feed(c, "+OK\r\n+OK in\r\n+OK\r\n.\r\n"), 0);
+	pop3_client_free(&c);
+	buf_free(&told);
+}
+
+static void test_nothing_travels_behind_auth_and_quit(void **state)
+{
+	struct buf told;
+	struct pop3_client *c = client(&told);
+
+	(void)state;
+	pop3_client_set_pipelining(c, true);
+	queue(c, POP3_AUTH_PLAIN, 0, "AHUAcA==");
+	queue(c, POP3_UIDL, 0, NULL);
+	queue(c, POP3_QUIT, 0, NULL);
+	queue(c, POP3_CAPA, 0, NULL);
+	expect_out(c, "AUTH PLAIN\r\n");
+	assert_int_equal(feed(c, "+ \r\n"), 0);
+	expect_out(c, "AHUAcA==\r\n");
+	assert_int_equal(feed(c, "+OK in\r\n"), 0);
+	expect_out(c, "UIDL\r\nQUIT\r\n");
 	pop3_client_free(&c);
 	buf_free(&told);
 }
@@ -232,7 +251,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_one_at_a_time_without_pipelining),
 	    cmocka_unit_test(test_many_at_once_with_pipelining),
-	    cmocka_unit_test(test_nothing_travels_behind_a_log_in),
+	    cmocka_unit_test(test_listing_travels_with_user_and_password),
+	    cmocka_unit_test(test_nothing_travels_behind_auth_and_quit),
 	    cmocka_unit_test(test_auth_plain_waits_for_its_turn),
 	    cmocka_unit_test(test_cut_at_any_byte_is_not_received),
 	    cmocka_unit_test(test_listing_ends_at_its_dot_alone),
