@@ -276,7 +276,8 @@ void lane_lost(struct lane *l, const struct lane_loss *loss)
 	if (l->nconns > 0 && !loss->connected) {
 		/* Others stand: it takes no more than these at once. */
 		l->cap = l->nconns;
-	} else if (l->nconns == 0 && l->nwork > 0 && (!loss->connected || loss->trouble == MEND_WANTS_LOGIN || l->barren >= BARREN_MAX)) {
+	} else if (l->nconns == 0 && l->nwork > 0 &&
+	           (!loss->connected || loss->trouble == MEND_WANTS_LOGIN || l->barren >= BARREN_MAX)) {
 		fail(l, loss);
 	}
 	lane_kick(l);

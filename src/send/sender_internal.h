@@ -179,7 +179,7 @@ struct lane {
 	unsigned failures, barren;
 	int64_t failed_ms, next_ms;
 	bool careful, no_chunking;
-	bool told; /* postmaster knows that it does not work */
+	bool told;    /* postmaster knows that it does not work */
 	char *secret; /* what password_command said */
 	int64_t secret_until;
 	bool asking, forced, kicking, kick_again;
@@ -192,7 +192,7 @@ void lane_drop(struct message *m); /* out of the work list, if it is there */
 void lane_kick(struct lane *l);
 /* forced: also those that are being left alone after a failure. */
 void lane_kick_all(struct sender *s, bool forced);
-struct lane *lane_get(struct sender *s, const char *label); /* made where there is none */
+struct lane *lane_get(struct sender *s, const char *label);  /* made where there is none */
 const struct config_relay *lane_relay(const struct lane *l); /* NULL: no longer configured */
 /* A message got its final reply. */
 void lane_works(struct lane *l);

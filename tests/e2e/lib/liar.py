@@ -53,6 +53,9 @@ class Liar:
         # A close alone would leave the accepting thread inside accept().
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+        self.drop_all()
+
+    def drop_all(self):
         for s in list(self.open):
             try:
                 s.shutdown(socket.SHUT_RDWR)
