@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "control/socket.h"
 #include "endpoint.h"
+#include "progress.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,6 +16,7 @@
 
 struct client {
 	int fd;
+	bool quiet; /* shows no progress of its own */
 	struct codec_lines lines;
 };
 
@@ -46,6 +48,11 @@ struct client *client_open(const struct ctl_options *o)
 	}
 	free(path);
 	return c;
+}
+
+void client_be_quiet(struct client *c)
+{
+	c->quiet = true;
 }
 
 bool client_reachable(const struct ctl_options *o)
@@ -87,14 +94,29 @@ static int send_all(int fd, const char *p, size_t n)
 	return 0;
 }
 
+/* Shows on a terminal that time passes. false: nothing came for so many seconds. */
+static bool wait_for(struct client *c, struct pollfd *p, int patience)
+{
+	struct progress_bar bar = progress_begin("waiting for ofmsrv");
+	bool came = false;
+
+	if (c->quiet)
+		return poll(p, 1, patience > 0 ? patience * 1000 : -1) != 0;
+	while (!came && (patience <= 0 || clock_mono_ms() - bar.since < patience * 1000L)) {
+		came = poll(p, 1, 200) != 0;
+		progress_show(&bar, 0, 0);
+	}
+	progress_end(&bar);
+	return came;
+}
+
 /* 1: bytes were read; 0: the daemon closed; -1 after an error on stderr. */
 static int receive(struct client *c, int patience)
 {
 	char chunk[65536];
 	struct pollfd p = {.fd = c->fd, .events = POLLIN};
-	int ready = poll(&p, 1, patience > 0 ? patience * 1000 : -1);
 
-	if (ready == 0) {
+	if (!wait_for(c, &p, patience)) {
 		ctl_error("the daemon has not answered for %d seconds", patience);
 		return -1;
 	}

@@ -11,6 +11,8 @@ struct client;
 
 /* NULL after an error on stderr. */
 struct client *client_open(const struct ctl_options *o);
+/* From now on the command itself shows what takes long. */
+void client_be_quiet(struct client *c);
 /* Whether a daemon answers, without a word on stderr. */
 bool client_reachable(const struct ctl_options *o);
 void client_close(struct client **c);

@@ -35,8 +35,35 @@ static const char passwd_help[] =
     "Sets a user's password. It is asked for twice, without echo; where stdin is no terminal, one line is read from\n"
     "there. Its yescrypt hash replaces the user's password line in the ini file, and a running daemon reloads.\n";
 
+static const char mailbox_help[] =
+    "A user's mail, from the files themselves: whoever asks needs the rights to read them, and no daemon need run.\n\n"
+    "  list            number, arrival, size, sender and subject of each message (this is what the USER alone does)\n"
+    "  show NR         one message, by its number or its unique id in POP3\n"
+    "  export [FILE]   all of it as an mbox file (a new one; without FILE: on the standard output)\n"
+    "  restore FILE    puts the messages of an mbox file, or a single message, back: all of them or none\n";
+
+static const char rule_help[] =
+    "The sorter's rules.\n\n"
+    "  list            all of them, in the order in which they are tried\n"
+    "  add NAME        writes a rule behind the others in the ini file, and reloads: --field FIELDS, --contains TEXT "
+    "or\n"
+    "                  --matches PATTERN, --deliver USERS, and perhaps --account NAMES, --not, --copy, --stop\n"
+    "  test NAME FILE… whether a rule matches these messages, and on which text; with --field and --contains or "
+    "--matches\n"
+    "                  instead of a NAME, a rule that stands nowhere yet\n\n"
+    "`ofmctl explain` shows what all rules together make of a message.\n";
+
 static const char account_help[] =
-    "Ends the hold of an account whose server had changed all its message ids, so that nobody could tell known mail\n"
+    "The external mailboxes.\n\n"
+    "  list            all of them (this is what `ofmctl account` alone does)\n"
+    "  add NAME        writes an account into the ini file, and reloads: --host HOST, --user USER, and perhaps "
+    "--port,\n"
+    "                  --security, --keep, --first, --deliver, --password-file, --password-command. Without these two "
+    "it\n"
+    "                  asks for the password, or reads a line where stdin is no terminal\n"
+    "  enable NAME, disable NAME   switches it on or off\n"
+    "  resume NAME     ends a hold:\n\n"
+    "A hold is put on an account whose server had changed all its message ids, so that nobody could tell known mail\n"
     "from new.\n\n"
     "  --known    what the server lists now was collected before: only later mail is new\n"
     "  --all      all of it is new, and is collected\n";
@@ -79,11 +106,16 @@ const struct ctl_command ctl_commands[] = {
      queue_help, true, ctl_queue},
     {"explain", "FILE.eml [--account NAME]", "how the sorter would place a message", explain_help, true, ctl_explain},
     {"users", "", "users and their mailboxes", users_help, true, ctl_users},
+    {"mailbox", "USER [list | show NR | export [FILE] | restore FILE]", "a user's mail: seen, exported, restored",
+     mailbox_help, true, ctl_mailbox},
+    {"rule", "[list | add NAME --field F --contains T --deliver U | test NAME FILE...]", "the sorter's rules",
+     rule_help, true, ctl_rule},
     {"passwd", "USER", "set a user's password", passwd_help, false, ctl_passwd},
     {"journal", "[--since T] [--user U] [--from A] [--to A] [--subject S] [--id ID] [--follow] [--csv]",
      "what happened to each message", journal_help, true, ctl_journal},
     {"report", "[--day D]", "what a day added up to", report_help, true, ctl_report},
-    {"account", "resume NAME --known|--all", "collect a held account again", account_help, false, ctl_account},
+    {"account", "[list | add NAME --host H --user U | enable|disable NAME | resume NAME --known|--all]",
+     "the external mailboxes", account_help, true, ctl_account},
     {"reload", "", "read the ini file again", reload_help, false, ctl_reload},
     {"stop", "", "stop the daemon", stop_help, false, ctl_stop},
     {NULL, NULL, NULL, NULL, false, NULL},

@@ -33,7 +33,10 @@ int ctl_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A wrong argument of this command: the text, then how it is used. Returns 1. */
 int ctl_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* The commands, each in the file of its name but for account, reload and stop (daemon.c). */
+/* There is no such sub-command; the nearest of parts (ending in NULL) is suggested. Returns 1. */
+int ctl_unknown_part(const char *command, const char *word, const char *const *parts);
+
+/* The commands, each in the file of its name but for reload and stop (daemon.c). */
 int ctl_status(const struct ctl_options *o, int argc, char **argv);
 int ctl_sync(const struct ctl_options *o, int argc, char **argv);
 int ctl_queue(const struct ctl_options *o, int argc, char **argv);
@@ -42,6 +45,8 @@ int ctl_passwd(const struct ctl_options *o, int argc, char **argv);
 int ctl_account(const struct ctl_options *o, int argc, char **argv);
 int ctl_journal(const struct ctl_options *o, int argc, char **argv);
 int ctl_report(const struct ctl_options *o, int argc, char **argv);
+int ctl_rule(const struct ctl_options *o, int argc, char **argv);
+int ctl_mailbox(const struct ctl_options *o, int argc, char **argv);
 int ctl_reload(const struct ctl_options *o, int argc, char **argv);
 int ctl_stop(const struct ctl_options *o, int argc, char **argv);
 

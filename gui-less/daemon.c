@@ -1,39 +1,9 @@
-/* What acts on the daemon as a whole: account resume, reload, stop. */
+/* What acts on the daemon as a whole: reload, stop. */
 #include "client.h"
 #include "reload.h"
 
 #include <stdio.h>
 #include <string.h>
-
-int ctl_account(const struct ctl_options *o, int argc, char **argv)
-{
-	struct control_request r = {.verb = CONTROL_RESUME};
-	bool all = false;
-
-	if (argc < 2 || strcmp(argv[1], "resume") != 0)
-		return ctl_usage(argv[0], argc < 2 ? "resume is needed" : "there is only resume");
-	for (int i = 2; i < argc; i++) {
-		if (strcmp(argv[i], "--known") == 0)
-			r.known = true;
-		else if (strcmp(argv[i], "--all") == 0)
-			all = true;
-		else if (argv[i][0] == '-' || r.what != NULL)
-			return ctl_usage(argv[0], "what is %s?", argv[i]);
-		else
-			r.what = argv[i];
-	}
-	if (r.what == NULL)
-		return ctl_usage(argv[0], "an account's NAME is needed");
-	if (r.known == all)
-		return ctl_usage(argv[0], "one of --known and --all is needed");
-	json_t *reply = client_simple(o, &r, CLIENT_PATIENCE);
-	if (reply == NULL)
-		return 1;
-	json_decref(reply);
-	printf("%s is collected again; what its server lists now is %s.\n", r.what,
-	       r.known ? "taken as known" : "taken as new");
-	return 0;
-}
 
 /* One "ofmctl: " line each would only repeat the file's name further right. */
 static void put_lines(const char *text)

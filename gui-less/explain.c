@@ -1,16 +1,15 @@
 #include "explain.h"
 
 #include "base/alloc.h"
+#include "local.h"
+#include "message_file.h"
 #include "sort/sorter.h"
 #include "table.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { FILE_MAX_BYTES = 128 * 1024 * 1024 };
 
 struct explanation {
 	const char *file;
@@ -19,44 +18,6 @@ struct explanation {
 	struct header header;
 	struct sorter_verdict verdict;
 };
-
-/* The header is all that counts; what lies behind the maximum is not read. */
-static bool read_file(const char *path, struct buf *out)
-{
-	char piece[65536];
-	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-	size_t n = 0;
-
-	if (f == NULL) {
-		ctl_error("%s: %s", path, strerror(errno));
-		return false;
-	}
-	errno = 0;
-	while ((n = fread(piece, 1, sizeof piece, f)) > 0 && buf_add(out, piece, n))
-		;
-	bool ok = ferror(f) == 0;
-	if (!ok)
-		ctl_error("%s: %s", path, strerror(errno));
-	if (f != stdin)
-		fclose(f);
-	return ok;
-}
-
-static struct config *load(const struct ctl_options *o)
-{
-	static const struct config_hooks hooks = {.pattern_error = sorter_pattern_error};
-	struct config_findings found;
-	struct config *c = config_load_with(o->file, o->home, &hooks, &found);
-
-	for (size_t i = 0; c == NULL && i < found.n; i++) {
-		char *line = config_finding_format(o->file, &found.v[i]);
-		if (found.v[i].fault)
-			fprintf(stderr, "%s\n", line);
-		free(line);
-	}
-	config_findings_free(&found);
-	return c;
-}
 
 /* Whether text, a decoded Received line, has "(account LABEL, uidl " with backslashes before what comments quote. */
 static bool names_account(const char *text, const char *label)
@@ -258,22 +219,21 @@ static void explain(const struct ctl_options *o, struct explanation *x, struct s
 static int run(const struct ctl_options *o, const char *file, const char *account)
 {
 	struct explanation x = {.file = file};
-	struct config *c = load(o);
+	struct config *c = local_config(o);
 	struct buf bytes;
 	int rc = 1;
 
 	if (c == NULL)
 		return 1;
 	x.c = c;
-	buf_init(&bytes, FILE_MAX_BYTES);
 	x.account = account != NULL ? config_account_by_label(c, slice_of(account)) : NULL;
 	if (account != NULL && x.account == NULL) {
 		ctl_error("there is no [account %s] in %s", account, o->file);
-	} else if (read_file(file, &bytes)) {
+	} else if (message_file_read(file, &bytes)) {
 		explain(o, &x, buf_slice(&bytes));
+		buf_free(&bytes);
 		rc = 0;
 	}
-	buf_free(&bytes);
 	config_unref(&c);
 	return rc;
 }

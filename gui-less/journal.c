@@ -1,4 +1,5 @@
 /* ofmctl journal: what happened to each message. */
+#include "args.h"
 #include "base/clock.h"
 #include "client.h"
 #include "fate.h"
@@ -202,56 +203,29 @@ static int run(const struct ctl_options *o, struct control_request *r, struct pr
 
 /* ---- arguments ---- */
 
-/* Takes "--name VALUE" or "--name=VALUE" at argv[*i]: 1; 0 where it is another; -1 without a value. */
-static int value_of(const char *name, int argc, char **argv, int *i, char **out)
-{
-	size_t n = strlen(name);
-
-	if (strncmp(argv[*i], name, n) != 0 || (argv[*i][n] != '\0' && argv[*i][n] != '='))
-		return 0;
-	if (argv[*i][n] == '=')
-		*out = argv[*i] + n + 1;
-	else if (*i + 1 < argc)
-		*out = argv[++*i];
-	else
-		*out = "";
-	return **out != '\0' ? 1 : -1;
-}
-
-static int take(int argc, char **argv, int *i, struct control_request *r, char **since)
-{
-	const struct {
-		const char *name;
-		char **to;
-	} options[] = {{"--since", since}, {"--user", &r->user}, {"--from", &r->from},
-	               {"--to", &r->to},   {"--id", &r->id},     {"--subject", &r->subject}};
-
-	for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {
-		int taken = value_of(options[k].name, argc, argv, i, options[k].to);
-		if (taken < 0)
-			return ctl_usage(argv[0], "%s wants a value", options[k].name);
-		if (taken > 0)
-			return 0;
-	}
-	return ctl_usage(argv[0], argv[*i][0] == '-' ? "there is no option %s" : "what is %s?", argv[*i]);
-}
-
 int ctl_journal(const struct ctl_options *o, int argc, char **argv)
 {
-	struct control_request r = {.verb = CONTROL_JOURNAL};
 	struct printing p = {.form = o->json ? FORM_JSON : FORM_LINES};
-	char *since = NULL;
+	const char *since = NULL, *user = NULL, *from = NULL, *to = NULL, *id = NULL, *subject = NULL;
+	bool csv = false;
+	const struct args_option options[] = {{"--since", &since, NULL}, {"--user", &user, NULL},
+	                                      {"--from", &from, NULL},   {"--to", &to, NULL},
+	                                      {"--id", &id, NULL},       {"--subject", &subject, NULL},
+	                                      {"--csv", NULL, &csv},     {"--follow", NULL, &p.follow},
+	                                      {"-f", NULL, &p.follow},   {NULL, NULL, NULL}};
 
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--follow") == 0 || strcmp(argv[i], "-f") == 0)
-			p.follow = true;
-		else if (strcmp(argv[i], "--csv") == 0)
-			p.form = FORM_CSV;
-		else if (take(argc, argv, &i, &r, &since) != 0)
-			return 1;
-	}
-	if (o->json && p.form == FORM_CSV)
+	if (args_all(argv[0], options, 1, argc, argv, 0) < 0)
+		return 1;
+	struct control_request r = {.verb = CONTROL_JOURNAL,
+	                            .user = (char *)user,
+	                            .from = (char *)from,
+	                            .to = (char *)to,
+	                            .id = (char *)id,
+	                            .subject = (char *)subject};
+	if (csv && o->json)
 		return ctl_usage(argv[0], "one of --json and --csv");
+	if (csv)
+		p.form = FORM_CSV;
 	if (since != NULL && !when_parse(since, clock_wall_s(), &r.since))
 		return ctl_usage(
 		    argv[0], "--since wants 30m, 2h, 3d, today, 13:30, 2026-11-24 or 2026-11-24T13:30, not %s", since);

@@ -52,6 +52,23 @@ int ctl_usage(const char *command, const char *fmt, ...)
 	return 1;
 }
 
+int ctl_unknown_part(const char *command, const char *word, const char *const *parts)
+{
+	const char *near = NULL;
+	size_t best = 3;
+
+	for (; *parts != NULL; parts++) {
+		size_t d = suggest_distance(word, *parts);
+		if (d < best) {
+			best = d;
+			near = *parts;
+		}
+	}
+	if (near != NULL)
+		return ctl_usage(command, "there is no %s; did you mean %s?", word, near);
+	return ctl_usage(command, "there is no %s", word);
+}
+
 static void print_help(FILE *out)
 {
 	fputs("usage: ofmctl [-c FILE] [-d DIR] COMMAND [ARGUMENTS]\n\n"

@@ -2,59 +2,13 @@
 #include "client.h"
 #include "config/config.h"
 #include "reload.h"
+#include "secret.h"
 #include "store/passwords.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
-
-enum { PASSWORD_MAX = 256 };
-
-/* One line without its end; false at the end of input, or where it is too long. */
-static bool read_line(char out[static PASSWORD_MAX + 2])
-{
-	if (fgets(out, PASSWORD_MAX + 2, stdin) == NULL)
-		return false;
-	size_t n = strcspn(out, "\r\n");
-	bool whole = out[n] != '\0' || n <= PASSWORD_MAX;
-	out[n] = '\0';
-	return whole;
-}
-
-static bool ask(const char *prompt, char out[static PASSWORD_MAX + 2])
-{
-	struct termios before, quiet;
-	bool hidden = tcgetattr(STDIN_FILENO, &before) == 0;
-
-	fputs(prompt, stderr);
-	fflush(stderr);
-	quiet = before;
-	quiet.c_lflag &= ~(tcflag_t)ECHO;
-	if (hidden)
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-	bool got = read_line(out);
-	if (hidden)
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-	fputc('\n', stderr);
-	return got;
-}
-
-/* 0, or 1 after an error on stderr. */
-static int read_password(char out[static PASSWORD_MAX + 2])
-{
-	char again[PASSWORD_MAX + 2];
-
-	if (isatty(STDIN_FILENO) != 1)
-		return read_line(out) ? 0
-		                      : ctl_error("a password of at most %d bytes is expected on stdin", PASSWORD_MAX);
-	if (!ask("New password: ", out) || !ask("Once more: ", again))
-		return ctl_error("no password was read");
-	bool same = strcmp(out, again) == 0;
-	explicit_bzero(again, sizeof again);
-	return same ? 0 : ctl_error("the two differ; nothing was changed");
-}
 
 static int check(const char *password)
 {
@@ -85,14 +39,14 @@ static int tell_daemon(const struct ctl_options *o, const char *user)
 
 int ctl_passwd(const struct ctl_options *o, int argc, char **argv)
 {
-	char password[PASSWORD_MAX + 2], hash[256];
+	char password[SECRET_MAX], hash[256];
 	struct err e = {.text = ""};
 
 	if (argc != 2 || argv[1][0] == '-')
 		return ctl_usage(argv[0], "a USER is needed");
 	if (access(o->file, R_OK | W_OK) != 0)
 		return ctl_error("%s cannot be changed: %m", o->file);
-	int rc = read_password(password);
+	int rc = secret_read("New password: ", "Once more: ", password);
 	if (rc == 0)
 		rc = check(password);
 	if (rc == 0 && passwords_hash(password, hash, &e) != 0)

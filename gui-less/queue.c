@@ -221,7 +221,8 @@ int ctl_queue(const struct ctl_options *o, int argc, char **argv)
 	if (strcmp(name, "list") == 0)
 		return argc > 2 ? ctl_usage(argv[0], "list takes no %s", argv[2]) : list(o);
 	if (a == NULL && !shows)
-		return ctl_usage(argv[0], "there is no %s", name);
+		return ctl_unknown_part(
+		    argv[0], name, (const char *const[]){"list", "show", "drop", "retry", "hold", "release", NULL});
 	if (argc != 3)
 		return ctl_usage(argv[0], "%s needs one %s", name, shows ? "ID" : "ID, ADDRESS or all");
 	if (shows)

@@ -1,4 +1,5 @@
 #include "client.h"
+#include "progress.h"
 #include "show.h"
 
 #include <inttypes.h>
@@ -9,6 +10,8 @@
 struct progress {
 	json_t *errors; /* who: error */
 	json_t *shown;  /* who: the state printed last */
+	json_t *counts; /* who: [done, total] */
+	struct progress_bar bar;
 };
 
 static void put_line(const char *who, const char *text)
@@ -48,10 +51,27 @@ static void note_error(struct progress *p, const char *who, const char *error)
 	put_line(who, error);
 }
 
+static void count(struct progress *p, const char *who, const json_t *ev)
+{
+	uint64_t done = 0, total = 0;
+	const char *key;
+	json_t *v;
+
+	json_object_set_new(p->counts, who, json_pack("[I, I]", client_int(ev, "done"), client_int(ev, "total")));
+	json_object_foreach(p->counts, key, v)
+	{
+		done += (uint64_t)json_integer_value(json_array_get(v, 0));
+		total += (uint64_t)json_integer_value(json_array_get(v, 1));
+	}
+	progress_show(&p->bar, done, total);
+}
+
 static void on_event(void *arg, json_t *ev)
 {
 	struct progress *p = arg;
 	const char *name = client_text(ev, "event");
+
+	progress_end(&p->bar);
 
 	if (strcmp(name, "waiting") == 0) {
 		puts("A sync is running; what it is busy with is collected once more after it.");
@@ -59,10 +79,12 @@ static void on_event(void *arg, json_t *ev)
 		show(p, client_text(ev, "account"), client_text(ev, "state"), client_int(ev, "done"),
 		     client_int(ev, "total"));
 		note_error(p, client_text(ev, "account"), client_text(ev, "error"));
+		count(p, client_text(ev, "account"), ev);
 	} else if (strcmp(name, "send") == 0) {
 		if (client_int(ev, "total") > 0)
 			show(p, "outqueue", "sent", client_int(ev, "done"), client_int(ev, "total"));
 		note_error(p, "outqueue", client_text(ev, "error"));
+		count(p, "outqueue", ev);
 	} else if (strcmp(name, "line") == 0) {
 		show(p, "line", client_text(ev, "state"), 0, 0);
 		if (strstr(client_text(ev, "state"), "failed") != NULL)
@@ -91,11 +113,15 @@ static int say_failed(const struct progress *p)
 
 static int wait_for(const struct ctl_options *o, const struct control_request *r)
 {
-	struct progress p = {json_object(), json_object()};
+	struct progress p = {json_object(), json_object(), json_object(), progress_begin("sync")};
 	struct client *c = client_open(o);
+
+	if (c != NULL)
+		client_be_quiet(c);
 	json_t *reply = c != NULL ? client_ask(c, r, CLIENT_FOREVER, on_event, &p) : NULL;
 	int rc = reply != NULL && client_ok(reply) ? 0 : 1;
 
+	progress_end(&p.bar);
 	if (rc == 0 && client_bool(reply, "failed"))
 		rc = say_failed(&p);
 	else if (rc == 0)
@@ -103,6 +129,7 @@ static int wait_for(const struct ctl_options *o, const struct control_request *r
 	json_decref(reply);
 	json_decref(p.errors);
 	json_decref(p.shown);
+	json_decref(p.counts);
 	client_close(&c);
 	return rc;
 }

@@ -98,6 +98,15 @@ void table_print(struct table **tp, bool tty)
 		print_row(t, t->cells.v + i);
 		putchar('\n');
 	}
+	table_free(tp);
+}
+
+void table_free(struct table **tp)
+{
+	struct table *t = *tp;
+
+	if (t == NULL)
+		return;
 	for (size_t i = 0; i < t->columns; i++)
 		free(t->titles[i]);
 	strlist_free(&t->cells);

@@ -14,5 +14,6 @@ void table_cell(struct table *t, const char *text);
 size_t table_rows(const struct table *t);
 /* Prints titles (bold on a terminal) and rows, and frees. */
 void table_print(struct table **t, bool tty);
+void table_free(struct table **t);
 
 #endif

@@ -244,4 +244,21 @@ void config_sample_write(struct buf *out);
  * such user, the password stands in a file of its own, or the ini file is faulty or cannot be written. */
 int config_set_password(const char *file, const char *user, const char *hash, struct err *e);
 
+struct config_setting {
+	const char *key, *value; /* the key in lower case; the value as it is meant, without quotes */
+};
+
+struct config_edit { /* everything borrowed */
+	const char *file, *home;
+	const struct config_hooks *hooks;
+	const char *kind, *label; /* "rule", "invoices"; label "" = none */
+	bool add;                 /* the section is new: it goes to the file's end */
+	const struct config_setting *set;
+	size_t n;
+};
+
+/* Adds a section, or sets keys of one, atomically and durably; every other byte stays. -1 with e, and nothing changed,
+ * where the file has a fault or would have one. */
+int config_edit(const struct config_edit *ed, struct err *e);
+
 #endif

@@ -2,6 +2,7 @@
 #include "config/load.h"
 
 #include "base/alloc.h"
+#include "config/lines.h"
 #include "config/rewrite.h"
 #include "config/values.h"
 
@@ -15,107 +16,9 @@ struct edit {
 	const char *hash;
 };
 
-static struct scan_section *find_section(const struct scan *s, const char *kind, const char *label)
-{
-	for (size_t i = 0; i < s->n; i++) {
-		struct slice name = slice_of(s->v[i].name);
-		size_t word = 0;
-		while (word < name.n && name.p[word] != ' ' && name.p[word] != '\t')
-			word++;
-		if (slice_is_nocase(slice_sub(name, 0, word), kind) &&
-		    slice_is_nocase(slice_trim(slice_sub(name, word, name.n)), label))
-			return &s->v[i];
-	}
-	return NULL;
-}
-
-static const struct scan_entry *find_entry(const struct scan_section *s, const char *key)
-{
-	for (size_t i = 0; s != NULL && i < s->n; i++)
-		if (strcmp(s->v[i].key, key) == 0)
-			return &s->v[i];
-	return NULL;
-}
-
-/* Line nr (from 1) of the file, its end included. */
-static struct slice line_of(struct slice text, unsigned nr)
-{
-	for (size_t at = 0; at < text.n;) {
-		struct slice rest = slice_sub(text, at, text.n);
-		size_t n = slice_find(rest, '\n');
-		n += n < rest.n;
-		if (--nr == 0)
-			return slice_sub(rest, 0, n);
-		at += n;
-	}
-	return slice_sub(text, text.n, 0);
-}
-
-static const char *line_end(struct slice line)
-{
-	return line.n >= 2 && line.p[line.n - 2] == '\r' ? "\r\n" : "\n";
-}
-
-/* Where in `password = "x" ; words` the comment begins, blanks before it included; its length where there is none. */
-static size_t comment_at(struct slice line)
-{
-	size_t at = slice_find(line, '=') + 1;
-
-	while (at < line.n && (line.p[at] == ' ' || line.p[at] == '\t'))
-		at++;
-	if (at < line.n && (line.p[at] == '"' || line.p[at] == '\'')) {
-		char quote = line.p[at];
-		for (at++; at < line.n && line.p[at] != quote;)
-			at++;
-	}
-	while (at < line.n && line.p[at] != ';' && line.p[at] != '#')
-		at++;
-	if (at >= line.n)
-		return line.n;
-	while (line.p[at - 1] == ' ' || line.p[at - 1] == '\t')
-		at--;
-	return at;
-}
-
-static void replace_line(const struct edit *e, const struct scan_entry *entry, struct buf *out)
-{
-	struct slice line = line_of(e->text, entry->line);
-	size_t before = (size_t)(line.p - e->text.p), eq = slice_find(line, '=');
-	const char *end = line_end(line);
-	bool ended = line.n > 0 && line.p[line.n - 1] == '\n';
-	struct slice body = slice_sub(line, 0, line.n - (ended ? strlen(end) : 0));
-	struct slice comment = slice_sub(body, comment_at(body), body.n);
-
-	buf_add(out, e->text.p, before);
-	buf_add(out, line.p, eq + 1);
-	buf_printf(out, " %s", e->hash);
-	if (comment.n > 0 && eq + 2 + strlen(e->hash) + 1 + comment.n <= SCAN_LINE_MAX) {
-		if (comment.p[0] == ';' || comment.p[0] == '#')
-			buf_add_char(out, ' ');
-		buf_add_slice(out, comment);
-	}
-	if (ended)
-		buf_add_str(out, end);
-	buf_add_slice(out, slice_sub(e->text, before + line.n, e->text.n));
-}
-
-/* Behind the section's header. */
-static void insert_line(const struct edit *e, const struct scan_section *s, struct buf *out)
-{
-	struct slice header = line_of(e->text, s->line);
-	size_t behind = (size_t)(header.p - e->text.p) + header.n;
-	const char *end = line_end(header);
-
-	buf_add(out, e->text.p, behind);
-	if (header.p[header.n - 1] != '\n')
-		buf_add_str(out, end);
-	buf_printf(out, "password = %s%s", e->hash, end);
-	buf_add_slice(out, slice_sub(e->text, behind, e->text.n));
-}
-
 static void append_section(const struct edit *e, struct buf *out)
 {
-	const char *end = line_end(line_of(e->text, 1));
+	const char *end = lines_end(e->text);
 
 	buf_add_slice(out, e->text);
 	if (e->text.n > 0 && e->text.p[e->text.n - 1] != '\n')
@@ -125,24 +28,24 @@ static void append_section(const struct edit *e, struct buf *out)
 
 static const char *special(const struct scan *s, const char *key)
 {
-	const struct scan_entry *e = find_entry(find_section(s, "special", ""), key);
+	const struct scan_entry *e = lines_entry(lines_section(s, "special", ""), key);
 
 	return e != NULL ? e->value : key;
 }
 
 static int apply(const struct edit *e, struct buf *out, struct err *why)
 {
-	const struct scan_section *s = find_section(&e->scan, "user", e->user);
-	const struct scan_entry *file = find_entry(s, "password_file"), *password = find_entry(s, "password");
+	const struct scan_section *s = lines_section(&e->scan, "user", e->user);
+	const struct scan_entry *file = lines_entry(s, "password_file"), *password = lines_entry(s, "password");
 
 	if (slice_is_nocase(slice_of(e->user), special(&e->scan, "daemon")))
 		return err_set(why, 0, "%s is the daemon user, who cannot log in and needs no password", e->user);
 	if (file != NULL && file->value[0] != '\0')
 		return err_set(why, 0, "the password of %s stands in %s; change it there", e->user, file->value);
 	if (password != NULL)
-		replace_line(e, password, out);
+		lines_replace(e->text, password, e->hash, out);
 	else if (s != NULL)
-		insert_line(e, s, out);
+		lines_insert(e->text, s, "password", e->hash, out);
 	else if (slice_is_nocase(slice_of(e->user), special(&e->scan, "postmaster")))
 		append_section(e, out);
 	else
@@ -159,7 +62,7 @@ static int verify(struct slice text, const char *user, const char *hash, struct 
 	if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)
 		text = slice_sub(text, 3, text.n);
 	scan_run(text, &scan, &found);
-	const struct scan_entry *e = find_entry(find_section(&scan, "user", user), "password");
+	const struct scan_entry *e = lines_entry(lines_section(&scan, "user", user), "password");
 	bool good = found.faults == 0 && e != NULL && strcmp(e->value, hash) == 0;
 	scan_free(&scan);
 	config_findings_free(&found);
