@@ -54,7 +54,7 @@ long option_n(int argc, char **argv, const char *name, long fallback)
 static const char head[] = NUMBER_FIELD "00000000\r\n"
                                         "From: Bench <sender@office.lan>\r\n"
                                         "To: Bench <u0@office.lan>\r\n"
-                                        "Subject: a message of the bench\r\n"
+                                        "Subject: of many messages, rule 000\r\n"
                                         "Date: Tue, 24 Nov 2026 04:00:00 +0000\r\n"
                                         "Message-ID: <00000000.bench@client.test>\r\n"
                                         "\r\n";
@@ -83,6 +83,8 @@ void message_number(struct message *m, unsigned id)
 	snprintf(digits, sizeof digits, "%08u", id % 100000000);
 	memcpy(m->bytes + strlen(NUMBER_FIELD), digits, 8);
 	memcpy(mid + strlen("Message-ID: <"), digits, 8);
+	snprintf(digits, sizeof digits, "%03u", id % 200);
+	memcpy(strstr(m->bytes, "rule ") + strlen("rule "), digits, 3);
 }
 
 long message_id(const struct message *m, const char *p, size_t n)

@@ -18,8 +18,8 @@ def body(size):
 
 def head(number):
     return (b"X-Bench: %08d\r\nFrom: Bench <sender@office.lan>\r\nTo: Bench <u0@office.lan>\r\n"
-            b"Subject: a message of the bench\r\nDate: Tue, 24 Nov 2026 04:00:00 +0000\r\n"
-            b"Message-ID: <%08d.bench@client.test>\r\n\r\n" % (number, number))
+            b"Subject: of many messages, rule %03d\r\nDate: Tue, 24 Nov 2026 04:00:00 +0000\r\n"
+            b"Message-ID: <%08d.bench@client.test>\r\n\r\n" % (number, number % 200, number))
 
 
 def files_in(folders):

@@ -81,6 +81,9 @@ class Postfix:
             f.write(line + "\n")
         self.postfix("reload")
 
+    def deferred(self):
+        return sum(len(files) for _, _, files in os.walk(self.home / "queue/deferred"))
+
     def count(self):
         return mail.count(self.folders)
 
@@ -92,3 +95,50 @@ class Postfix:
         self.postfix("stop")
         scratch.wait_for(lambda: not scratch.listens(self.port), 30, "Postfix's end")
         scratch.remove(self.home)
+
+
+class Dovecot:
+    """As shipped, or tuned. Its mailboxes u0 … hold what put_boxes() wrote; password x."""
+
+    def __init__(self, cert, key, users, tuned=False):
+        self.name = "Dovecot tuned" if tuned else "Dovecot"
+        self.home = scratch.folder("dovecot")
+        self.port, self.tls_port = scratch.free_port(), scratch.free_port()
+        self.owner = pwd.getpwnam("mail")
+        (self.home / "mail").mkdir()
+        os.chown(self.home / "mail", self.owner.pw_uid, self.owner.pw_gid)
+        (self.home / "users").write_text("".join(f"u{i}:x\n" for i in range(users)))
+        extra = (PEERS / "dovecot-tuned.conf").read_text().replace("{{", "{").replace("}}", "}") if tuned else ""
+        fill("dovecot.conf", self.home / "dovecot.conf", home=self.home, cert=cert, key=key, uid=self.owner.pw_uid,
+             gid=self.owner.pw_gid, pop3=self.port, pop3s=self.tls_port, extra=extra,
+             login="service_count = 0\n  process_min_avail = 2" if tuned else "",
+             pop3_service="service_count = 1000\n  process_min_avail = 20" if tuned else "")
+        self.folders = [self.home / "mail" / f"u{i}" for i in range(users)]
+        self.process = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", str(self.home / "dovecot.conf")],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=open(self.home / "stderr", "ab"), start_new_session=True)
+        scratch.wait_for(lambda: scratch.listens(self.port), 20,
+                         lambda: "Dovecot: " + scratch.tail(self.home / "stderr") + scratch.tail(self.home / "dovecot.log"))
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(20)
+        scratch.remove(self.home)
+
+
+def put_boxes(server, messages, size, bare_lf=False):
+    """Fills each mailbox anew with `messages` of its own, as plain Maildir files with sizes in their names."""
+    tail = mail.body(size)
+    owner = getattr(server, "owner", None)
+    for box, folder in enumerate(server.folders):
+        shutil.rmtree(folder, ignore_errors=True)
+        for sub in ("", "tmp", "new", "cur"):
+            (folder / sub).mkdir()
+        for i in range(messages):
+            raw = mail.head(box * messages + i) + tail
+            if bare_lf:
+                raw = raw.replace(b"\r\n", b"\n")
+            with open(folder / "new" / f"{1700000000 + i}.M{i:06d}P1.bench,S={len(raw)},W={len(raw)}", "wb") as f:
+                f.write(raw)
+        if owner is not None:
+            subprocess.run(["chown", "-R", f"{owner.pw_uid}:{owner.pw_gid}", folder], check=True)

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 def folder(name="e2e"):
     """A new folder that other users (dovecot's, postfix's) may enter; short enough for Unix sockets."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix=f"ofm.{name}.", dir="/tmp"))
+    path = pathlib.Path(tempfile.mkdtemp(prefix=f"ofm.{name}.", dir=os.environ.get("OFM_SCRATCH", "/tmp")))
     path.chmod(0o755)
     return path
 

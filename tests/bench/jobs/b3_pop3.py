@@ -1,0 +1,93 @@
+"""B3: POP3 for the LAN: 20 clients empty mailboxes of 200 messages; log-ins; large messages."""
+from lib import ca as authority
+from rig import peers, tools
+from rig.contest import Contest, Row
+
+USERS, MESSAGES, SIZE, LARGE = 20, 200, 4096, 8 * 1024 * 1024
+WAYS = [("lock-step", 1, False), ("pipelined", 32, False), ("TLS, lock-step", 1, True), ("TLS, pipelined", 32, True)]
+TUNED = "Dovecot tuned"
+
+
+def port_of(server, tls):
+    return server.tls_port if tls else server.pop3_port if hasattr(server, "pop3_port") else server.port
+
+
+def drain(server, tls, depth, messages, size=SIZE, delete=1):
+    peers.put_boxes(server, messages, size)
+    tools.settle_disk()
+    got = tools.run("pop3_drain", port=port_of(server, tls), boxes=USERS, at_once=20, messages=messages, size=size,
+                    depth=depth, tls=int(tls), delete=delete)
+    return got
+
+
+def logins(server, tls, n):
+    got = tools.run("pop3_drain", port=port_of(server, tls), mode="login", boxes=USERS, at_once=20, logins=n, tls=int(tls))
+    return {"": n / got["seconds"], "p99": 1000 * got["p99"]}
+
+
+class Null:
+    """What the client reaches against a server that costs nothing."""
+    name = "null server"
+
+    def __init__(self, cert, key):
+        self.cert, self.key = cert, key
+
+    def drain(self, tls, depth, messages, size=SIZE, delete=1):
+        with tools.Server("null_pop3", tools.scratch.free_port(), boxes=USERS, messages=messages, size=size,
+                          cert=self.cert if tls else None, key=self.key if tls else None) as s:
+            return tools.run("pop3_drain", port=s.port, user="a", boxes=USERS, at_once=20, messages=messages, size=size,
+                             depth=depth, tls=int(tls), delete=delete)
+
+
+def ours(cert, key):
+    from lib import scratch
+    port = scratch.free_port()
+    users = {f"user u{i}": {"password": "x"} for i in range(USERS)}
+    s = peers.Ours(USERS, {"tls": {"certificate": cert, "key": key}, "pop3": {"tls_port": port}, **users})
+    s.pop3_port, s.tls_port = s.gateway.pop3_port, port
+    return s
+
+
+def b3(o):
+    ca = authority.CA()
+    cert, key = ca.issue("pop.test")
+    servers = [ours(cert, key), peers.Dovecot(cert, key, USERS), peers.Dovecot(cert, key, USERS, tuned=True)]
+    null = Null(cert, key)
+    messages = o.scaled(MESSAGES)
+    rows = []
+    try:
+        for name, depth, tls in WAYS:
+            def run(s, depth=depth, tls=tls):
+                return USERS * messages / s(tls, depth, messages)["seconds"]
+            runs = {s.name: (lambda s=s: run(lambda *a: drain(s, *a))) for s in servers}
+            c = Contest(o.rounds, {null.name: lambda: run(null.drain), **runs}, f"B3 {name}")
+            rows.append(Row("B3", f"POP3, 20 mailboxes × {messages}, {name}", "messages/s", c.row("", [s.name for s in servers]),
+                            c.row("", [null.name]), [(f"≥ 2 × {TUNED}", 2, TUNED)]))
+        for tls in (False, True):
+            c = Contest(o.rounds, {s.name: (lambda s=s: logins(s, tls, 200 if s.name == "Dovecot" else o.scaled(2000)))
+                                   for s in servers}, "B3 log-in")
+            rows.append(Row("B3", "POP3 log-in + STAT + QUIT" + (", TLS" if tls else ""), "log-ins/s", c.row(""), None,
+                            [(f"≥ 2 × {TUNED}", 2, TUNED)]))
+        rows += large(o, servers)
+    finally:
+        for s in servers:
+            s.close()
+        ca.close()
+    return rows
+
+
+def large(o, servers):
+    n = 4
+
+    def rate(server):
+        got = drain(server, False, 4, n, LARGE, delete=0)
+        return got["bytes"] / got["seconds"] / 1e6
+
+    limit = "sendfile"
+    c = Contest(o.rounds, {limit: lambda: tools.limit("sendfile", USERS * n, LARGE, USERS) * LARGE / 1e6,
+                           **{s.name: (lambda s=s: rate(s)) for s in servers}}, "B3 large")
+    return [Row("B3", "POP3, 20 clients, messages of 8 MiB", "MB/s", c.row("", [s.name for s in servers]),
+                c.row("", [limit]), [("≥ 80 % of the limit", 0.8, limit)])]
+
+
+JOBS = {"B3": b3}

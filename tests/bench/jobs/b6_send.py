@@ -1,0 +1,85 @@
+"""B6: send 1,000 queued messages to one relay, near and far, with and without CHUNKING."""
+import contextlib
+import time
+
+from lib import scratch
+from rig import peers, tools
+from rig.contest import Contest, Row
+
+SIZE, FAR = 4096, "far.example"
+
+
+@contextlib.contextmanager
+def relay(chunking, ms):
+    """(the relay, the port by which it is reached)"""
+    with contextlib.ExitStack() as stack:
+        r = stack.enter_context(tools.Server("null_smtp", scratch.free_port(), size=SIZE, chunking=int(chunking)))
+        line = r
+        if ms > 0:
+            line = stack.enter_context(tools.Server("delay_proxy", scratch.free_port(), to=r.port, ms=ms // 2))
+        yield r, line.port
+
+
+def arrival(r, messages, began):
+    last = tools.wait_until(lambda: r.figures()["messages"] >= messages, 300)
+    f = r.figures()
+    assert f["messages"] == messages and f["damaged"] == 0 and f["again"] == 0, f
+    # The look at the port when the relay started was a connection, too.
+    return {"": messages / (last - began), "each": messages / (last - began) / f["most"], "connections": f["most"]}
+
+
+def inject(port, messages):
+    got = tools.run("smtp_load", port=port, connections=10, messages=messages, size=SIZE, domain=FAR)
+    assert got["accepted"] == messages
+
+
+def ours(chunking, ms, messages):
+    with relay(chunking, ms) as (r, port):
+        s = peers.Ours(1, {"relay": {"host": "127.0.0.1", "port": port, "security": "none", "auth": "off",
+                                     "sender": "office@firm.example"}})
+        try:
+            inject(s.port, messages)
+            scratch.wait_for(lambda: len(s.gateway.queue_files()) == messages, 60)
+            tools.settle_disk()
+            began = time.monotonic()
+            s.gateway.ctl("sync", timeout=300)
+            return arrival(r, messages, began)
+        finally:
+            s.close()
+
+
+def postfix(chunking, ms, messages, concurrency):
+    with relay(chunking, ms) as (r, port):
+        p = peers.Postfix(1, relay=port, concurrency=concurrency, extra="defer_transports = smtp\nqueue_run_delay = 1h")
+        try:
+            inject(p.port, messages)
+            scratch.wait_for(lambda: p.deferred() >= messages, 120, lambda: f"{p.deferred()} deferred")
+            p.set("defer_transports =")
+            time.sleep(1)
+            tools.settle_disk()
+            began = time.monotonic()
+            p.postfix("-f", program="postqueue")
+            return arrival(r, messages, began)
+        finally:
+            p.close()
+
+
+def b6(o):
+    rows, messages = [], o.scaled(1000)
+    for chunking in (True, False):
+        for ms in (60, 0) if chunking else (60,):
+            contestants = {"ofmsrv": lambda: ours(chunking, ms, messages),
+                           "Postfix": lambda: postfix(chunking, ms, messages, 100),
+                           "Postfix, 4 connections": lambda: postfix(chunking, ms, messages, 4)}
+            c = Contest(o.rounds, contestants, f"B6 {ms} ms")
+            what = f"send {messages} to a relay {'with' if chunking else 'without'} CHUNKING, {ms} ms"
+            most = ", ".join(f"{n}: {v[-1]:.0f}" for n, v in c.row("connections").items())
+            rows.append(Row("B6", what, "messages/s", c.row(""), None, [("≥ 3 × Postfix", 3, "Postfix")] if chunking and ms else (),
+                            note=f"connections {most}"))
+            if not chunking:
+                rows.append(Row("B6", "the same, for each connection", "messages/s", c.row("each"), None,
+                                [("≥ 2 × Postfix", 2, "Postfix"), ("≥ 2 × Postfix on 4", 2, "Postfix, 4 connections")]))
+    return rows
+
+
+JOBS = {"B6": b6}

@@ -1,0 +1,112 @@
+"""Programs that collect POP3 mailboxes a0 … of one provider over TLS into Maildirs, each alone or several at once.
+
+getmail6 is not among them: Debian 12's 6.18.11 forks before it has its handler for SIGCHLD, and now and then waits for ever."""
+import concurrent.futures
+import os
+import subprocess
+import time
+
+from lib import gateway, scratch
+
+from . import mail, peers, tools
+
+HOST = "127.0.0.1"
+
+
+def maildirs(home, boxes):
+    folders = [home / f"box{i}" for i in range(boxes)]
+    for f in folders:
+        for sub in ("", "tmp", "new", "cur"):
+            (f / sub).mkdir()
+    return folders
+
+
+def run(args, home, codes=(0,)):
+    env = dict(os.environ, HOME=str(home), FETCHMAILHOME=str(home))
+    p = subprocess.run(list(map(str, args)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       env=env, cwd=home, timeout=tools.DEADLINE)
+    assert p.returncode in codes, f"{args[0]}: {p.returncode} {p.stdout[-2000:]}"
+
+
+def mpop(home, ca, port, boxes, folders):
+    """Its page advises nothing for speed: it pipelines by itself."""
+    peers.fill("mpop-defaults", home / "mpoprc", ca=ca, home=home)
+    with open(home / "mpoprc", "a") as f:
+        for i in boxes:
+            f.write(f"account a{i}\nhost {HOST}\nport {port}\nuser a{i}\nuidls_file {home}/uidls{i}\n"
+                    f"delivery maildir {folders[i]}\n")
+    os.chmod(home / "mpoprc", 0o600)
+    run(["mpop", "-C", home / "mpoprc", "-Q", *(f"a{i}" for i in boxes)], home)
+
+
+def fetchmail(home, ca, port, boxes, folders):
+    """With maildrop as its page proposes; batchlimit and expunge are of no use with POP3."""
+    rc = home / "fetchmailrc"
+    with open(rc, "w") as f:
+        for i in boxes:
+            filter_rc = home / f"maildrop{i}"
+            filter_rc.write_text(f'to "{folders[i]}"\n')
+            filter_rc.chmod(0o600)
+            f.write(f"poll p{i} via {HOST} protocol pop3 port {port} auth password\n  user 'a{i}' password 'x'\n"
+                    f"  ssl sslcertck sslcertfile {ca} sslcommonname collect.test\n  fetchall no keep\n"
+                    f"  mda \"/usr/bin/maildrop {filter_rc}\"\n")
+    rc.chmod(0o600)
+    run(["fetchmail", "-f", rc, "--nosyslog", "--pidfile", home / "pid", "-s"], home, (0, 1))
+
+
+def fdm(home, ca, port, boxes, folders):
+    with open(home / "fdm.conf", "w") as f:
+        f.write((peers.PEERS / "fdm-defaults.conf").read_text())
+        for i in boxes:
+            f.write(f'account "a{i}" pop3s server "{HOST}" port {port} user "a{i}" pass "x" no-verify\n'
+                    f'action "d{i}" maildir "{folders[i]}"\nmatch account "a{i}" action "d{i}"\n')
+    os.chmod(home / "fdm.conf", 0o600)
+    run(["fdm", "-q", "-f", home / "fdm.conf", "fetch"], home)
+
+
+PROGRAMS = {"mpop": mpop, "fetchmail": fetchmail, "fdm": fdm}
+
+
+def collect(program, at_once, ca, port, boxes, messages, size):
+    """Seconds in which `at_once` processes of a program empty all mailboxes."""
+    home = scratch.folder("collect")
+    try:
+        folders = maildirs(home, boxes)
+        shares = [list(range(boxes))[k::at_once] for k in range(at_once)]
+        homes = [home / f"home{k}" for k in range(at_once)]
+        for h in homes:
+            h.mkdir()
+        began = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+            for f in [pool.submit(PROGRAMS[program], h, ca, port, share, folders)
+                      for h, share in zip(homes, shares) if share]:
+                f.result()
+        took = time.monotonic() - began
+        mail.check(folders, range(boxes * messages), size)
+        return took
+    finally:
+        scratch.remove(home)
+
+
+def ours(ca, port, boxes, messages, size, parallel=100):
+    """Seconds from `ofmctl sync --wait` until all lies in new/."""
+    sections = {"sync": {"parallel": min(parallel, 100)}}
+    for i in range(boxes):
+        sections[f"account a{i}"] = {"host": HOST, "port": port, "user": f"a{i}", "password": "x", "ca_file": ca,
+                                     "deliver": f"u{i % 20}"}
+    s = peers.Ours(20, sections)
+    try:
+        began = time.monotonic()
+        p = s.gateway.ctl("sync", "--wait", timeout=tools.DEADLINE)
+        assert p.returncode == 0, p.stdout + p.stderr + s.gateway.log()[-2000:]
+        last = tools.wait_until(lambda: s.count() >= boxes * messages, 60)
+        mail.check(s.folders, range(boxes * messages), size)
+        return last - began
+    finally:
+        s.close()
+
+
+def null(tls, port, boxes, messages, size, at_once):
+    """What a client that stores nothing needs: one log-in after another on `at_once` connections, all pipelined."""
+    return tools.run("pop3_drain", port=port, user="a", boxes=boxes, at_once=at_once, messages=messages, size=size,
+                     depth=1000, tls=1)["seconds"]
