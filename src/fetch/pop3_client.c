@@ -11,6 +11,8 @@ struct waiting {
 	char *argument; /* NULL once sent */
 };
 
+enum reading { IN_STATUS, IN_LISTING, IN_BODY };
+
 struct pop3_client {
 	const struct pop3_client_events *ev;
 	void *arg;
@@ -22,7 +24,7 @@ struct pop3_client {
 	bool barrier;      /* nothing travels behind the command under way */
 	struct buf out;
 	struct buf line; /* an unfinished line */
-	enum { IN_STATUS, IN_LISTING, IN_BODY } state;
+	enum reading state;
 	size_t listed; /* bytes of this listing */
 	struct dot_decoder dot;
 };
@@ -41,7 +43,7 @@ static const struct {
     [POP3_DELE] = {"DELE", ONE_LINE, true, false},  [POP3_QUIT] = {"QUIT", ONE_LINE, false, true},
 };
 
-static void set_state(struct pop3_client *c, int state)
+static void set_state(struct pop3_client *c, enum reading state)
 {
 	c->state = state;
 	if (state == IN_BODY)

@@ -44,6 +44,22 @@ static void on_loaded(void *arg, int rc, const struct err *e)
 	session_came_back(s);
 }
 
+static const char unspeakable[] = "user or password holds control or non-ASCII characters, which POP3 cannot carry";
+
+/* The first line of what password_command printed. */
+static void take_password(struct session *s, struct slice out)
+{
+	struct slice line = slice_trim(slice_sub(out, 0, slice_find(out, '\n')));
+
+	if (slice_find(line, '\0') < line.n) { /* a C string would end here, and be another password */
+		session_end(s, SESSION_FAILED, unspeakable);
+		return;
+	}
+	s->password = slice_dup(line);
+	log_secret(s->password);
+	go_on(s);
+}
+
 static void on_password(void *arg, const struct runner_result *r)
 {
 	struct password_wait *w = arg;
@@ -63,11 +79,7 @@ static void on_password(void *arg, const struct runner_result *r)
 		         r->status);
 		session_end(s, SESSION_FAILED, text);
 	} else {
-		struct slice out = slice_sub(r->output, 0, PASSWORD_MAX);
-
-		s->password = slice_dup(slice_trim(slice_sub(out, 0, slice_find(out, '\n'))));
-		log_secret(s->password);
-		go_on(s);
+		take_password(s, slice_sub(r->output, 0, PASSWORD_MAX));
 	}
 }
 
@@ -155,8 +167,7 @@ static void connect_now(struct session *s)
 	};
 
 	if (!plain_text(l->user) || !plain_text(s->password)) {
-		session_end(s, SESSION_FAILED,
-		            "user or password holds control or non-ASCII characters, which POP3 cannot carry");
+		session_end(s, SESSION_FAILED, unspeakable);
 		return;
 	}
 	session_set_phase(s, PHASE_CONNECTING);

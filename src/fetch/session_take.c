@@ -9,11 +9,12 @@
 #include "route/report.h"
 #include "route/submission.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* What may be stored and not yet committed before we stop listening. */
-enum { STORING_MOST = 256, STORING_BYTES = 4 * 1024 * 1024 };
+enum { STORING_MOST = 256, STORING_BYTES = 4 * 1024 * 1024, ROOM_SPARE = 16 * 1024 * 1024 };
 enum { BODY_SURE = 64 * 1024 * 1024, AVOID_MOST = 100 };
 
 static void mind_backlog(struct session *s)
@@ -38,6 +39,17 @@ static void out_of_room(struct session *s)
 	pop3_client_forget_queued(s->client);
 }
 
+/* There is room, but not for this one: the others are not to wait for it. */
+static void leave_too_large(struct session *s, struct pick *k)
+{
+	char text[120];
+
+	snprintf(text, sizeof text, "message %u (%llu KiB) does not fit on this machine's disk", (unsigned)k->number,
+	         (unsigned long long)(k->size / 1024));
+	session_note(s, SESSION_FAILED, text);
+	k->action = PICK_LEAVE;
+}
+
 static void ask_for_more(struct session *s)
 {
 	size_t i;
@@ -48,8 +60,12 @@ static void ask_for_more(struct session *s)
 		uint64_t size = s->picks.v[i].size;
 
 		if (!delivery_has_room(s->setup.deps->delivery, size + s->storing_bytes)) {
-			out_of_room(s);
-			return;
+			if (!delivery_has_room(s->setup.deps->delivery, s->storing_bytes + ROOM_SPARE)) {
+				out_of_room(s);
+				return;
+			}
+			leave_too_large(s, &s->picks.v[i]);
+			continue;
 		}
 		session_queue(s, POP3_RETR, i, size);
 		s->cursor++;

@@ -319,6 +319,7 @@ static void set_up(struct outside *o, const struct outside_target *t)
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)t->connect_timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_PROXY, t->proxy != NULL ? t->proxy : ""); /* "": not the environment's */
 	curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
+	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* the proxy's words are not the server's */
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, o->why);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, hear_line);
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, o);

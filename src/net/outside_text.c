@@ -83,6 +83,8 @@ static struct meaning find_meaning(const struct outside_reading *r)
 		return (struct meaning){r->rc, OUTSIDE_GREETING, "not the answer of such a server"};
 	if (r->rc == CURLE_RECV_ERROR && strstr(r->why, "Too large") != NULL)
 		return (struct meaning){r->rc, OUTSIDE_GREETING, "the server's answer does not end"};
+	if (strstr(r->why, "CONNECT tunnel failed") != NULL)
+		return (struct meaning){r->rc, OUTSIDE_NETWORK, "the proxy refused the connection"};
 	/* The peer vanished in mid-handshake: no question of trust. */
 	if (r->rc == CURLE_SSL_CONNECT_ERROR && strstr(r->why, "SSL_ERROR_SYSCALL") != NULL)
 		return (struct meaning){r->rc, OUTSIDE_NETWORK, "the connection was cut off in the TLS handshake"};

@@ -3,10 +3,10 @@ import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 PROGRAM = """
-import json, subprocess, sys
-sys.path.insert(0, {here!r})
+import json, subprocess
 from lib import clients, gateway, scratch
 want = json.loads({want!r})
 for a in want["addresses"]:
@@ -38,12 +38,19 @@ def possible():
     return subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode == 0
 
 
-def greetings(addresses, sections, commands=()):
-    """What SMTP and POP3 say first to a client from each address: {address: [line, line], "log": the log}. With SMTP
-    commands: the replies to those, each a pair of code and text."""
-    want = json.dumps({"addresses": addresses, "sections": sections, "commands": commands})
-    code = PROGRAM.format(here=str(pathlib.Path(__file__).resolve().parents[1]), want=want)
-    p = subprocess.run(["unshare", "-n", "sh", "-c", "ip link set lo up && exec \"$0\" -c \"$1\"", sys.executable, code],
-                       capture_output=True, text=True, timeout=120)
+def run(code, resolv_conf=None, timeout=150):
+    """What a Python program prints on its last line, as JSON: in a network of its own, with `lib` to import."""
+    with tempfile.NamedTemporaryFile("w", prefix="ofm.resolv.") as f:
+        f.write(resolv_conf or "")
+        f.flush()
+        prepare = "ip link set lo up && " + (f"mount --bind {f.name} /etc/resolv.conf && " if resolv_conf else "")
+        code = f"import sys\nsys.path.insert(0, {str(pathlib.Path(__file__).resolve().parents[1])!r})\n" + code
+        p = subprocess.run(["unshare", "-n", "-m", "sh", "-c", prepare + "exec \"$0\" -c \"$1\"", sys.executable, code],
+                           capture_output=True, text=True, timeout=timeout)
     assert p.returncode == 0, p.stdout + p.stderr
     return json.loads(p.stdout.splitlines()[-1])
+
+
+def greetings(addresses, sections):
+    """What SMTP and POP3 say first to a client from each address: {address: [line, line], "log": the log}."""
+    return run(PROGRAM.format(want=json.dumps({"addresses": addresses, "sections": sections})))

@@ -21,7 +21,7 @@ class Cut(Exception):
 class Provider:
     """tls: None, "stls" (offered) or "tls" (from the first byte); cert: (chain, key). cut_at: bytes that each session may
     send from `cut_from`'s reply on (any, where that is None), with a TLS close before the end of TCP where `polite`.
-    byte_every: seconds between the bytes of all replies."""
+    byte_every: seconds between the bytes of all replies. password: one for all users, or {user: password}."""
 
     def __init__(self, messages=(), reply=None, password="secret", caps=("TOP", "UIDL", "USER", "PIPELINING"), tls=None,
                  cert=None, greeting="+OK ready", login_caps=None, mechanisms=()):
@@ -33,6 +33,8 @@ class Provider:
         self.mechanisms = list(mechanisms)
         self.login_caps = login_caps
         self.listing = None          # [(number, UIDL, size)] instead of the truth
+        self.shown = lambda uidl: uidl
+        self.list_most = None        # so many at a time
         self.cut_at, self.cut_from, self.polite = None, None, False
         self.byte_every = 0
         self.commands = []           # (connection, line, under TLS)
@@ -51,6 +53,9 @@ class Provider:
         self.port = self.listener.getsockname()[1]
         self.open = set()
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def secret(self, user):
+        return self.password[user] if isinstance(self.password, dict) else self.password
 
     def said(self, verb):
         """Command lines of that verb."""
@@ -222,19 +227,19 @@ class Session:
         self.p.logins.append((self.number, user, how, given))
         if self.say(verb, arg, "+OK in" if good else "-ERR [AUTH] wrong") and good:
             self.user = user
-            self.numbers = list(self.p.mail)
+            self.numbers = list(self.p.mail)[:self.p.list_most]
 
     def do_user(self, verb, arg):
         self.name = arg
         self.say(verb, arg, "+OK")
 
     def do_pass(self, verb, arg):
-        self.enter(verb, arg, self.name, "USER", arg, arg == self.p.password)
+        self.enter(verb, arg, self.name, "USER", arg, arg == self.p.secret(self.name))
 
     def do_apop(self, verb, arg):
         user, digest = arg.split(" ")
         stamp = self.p.greeting[self.p.greeting.index("<"):self.p.greeting.index(">") + 1]
-        good = hashlib.md5((stamp + self.p.password).encode()).hexdigest()
+        good = hashlib.md5((stamp + self.p.secret(user)).encode()).hexdigest()
         self.enter(verb, arg, user, "APOP", digest, digest == good)
 
     def do_auth(self, verb, arg):
@@ -252,23 +257,23 @@ class Session:
 
     def auth_plain(self, verb, arg, first):
         _, user, password = base64.b64decode(first or self.answer()).decode().split("\0")
-        self.enter(verb, arg, user, "PLAIN", password, password == self.p.password)
+        self.enter(verb, arg, user, "PLAIN", password, password == self.p.secret(user))
 
     def auth_login(self, verb, arg, first):
         user = base64.b64decode(first or self.answer(b"Username:")).decode()
         password = base64.b64decode(self.answer(b"Password:")).decode()
-        self.enter(verb, arg, user, "LOGIN", password, password == self.p.password)
+        self.enter(verb, arg, user, "LOGIN", password, password == self.p.secret(user))
 
     def auth_cram_md5(self, verb, arg, first):
         challenge = b"<1896.697170952@provider.test>"
         user, digest = base64.b64decode(self.answer(challenge)).decode().split(" ")
-        good = hmac.new(self.p.password.encode(), challenge, "md5").hexdigest()
+        good = hmac.new(self.p.secret(user).encode(), challenge, "md5").hexdigest()
         self.enter(verb, arg, user, "CRAM-MD5", digest, digest == good)
 
     def auth_xoauth2(self, verb, arg, first):
         fields = base64.b64decode(first or self.answer()).decode().split("\1")
         user, token = fields[0].removeprefix("user="), fields[1].removeprefix("auth=Bearer ")
-        good = token == self.p.password
+        good = token == self.p.secret(user)
         if not good:
             self.answer(b'{"status":"401"}')
         self.enter(verb, arg, user, "XOAUTH2" + (" at once" if first else " in two steps"), token, good)
@@ -278,7 +283,7 @@ class Session:
     def rows(self):
         if self.p.listing is not None:
             return self.p.listing
-        return [(n, u, len(self.p.mail[u])) for n, u in enumerate(self.numbers, 1) if u not in self.gone]
+        return [(n, self.p.shown(u), len(self.p.mail[u])) for n, u in enumerate(self.numbers, 1) if u not in self.gone]
 
     def do_stat(self, verb, arg):
         rows = self.rows()
