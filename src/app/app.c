@@ -245,20 +245,24 @@ static void watch_signals(struct app *a)
 	}
 }
 
-/* The order matters: the helper is forked first, while there are no threads and no secrets; recovery comes before
- * anything listens. */
+/* The order matters: the helper is forked first, while there are no threads and all rights; the log is opened by the
+ * user that the program becomes; recovery comes before anything listens. */
 static int start(struct app *a, struct err *e)
 {
 	/* Commands of the ini file run in the home, wherever the program was started. */
 	if (chdir(a->options->home) != 0)
 		return err_errno(e, "home %s", a->options->home);
-	if ((a->runner = runner_start()) == NULL)
+	process_guard_memory();
+	commands_init(&a->commands, a->options, a->config);
+	if ((a->runner = runner_start(commands_allowed, &a->commands)) == NULL)
 		return err_set(e, 0, "cannot start the helper process");
 	process_limits();
 	if (process_become(a->config, e) != 0 || (a->lock_fd = process_lock(a->config, e)) < 0 ||
 	    app_open_log(a->config, e) != 0)
 		return -1;
 	app_note_secrets(a->config);
+	if (process_confine(a->config, e) != 0)
+		return -1;
 	if ((a->loop = loop_new()) == NULL)
 		return err_set(e, 0, "cannot make an event loop");
 	runner_attach(a->runner, a->loop);
@@ -380,6 +384,7 @@ void app_free(struct app **ap)
 	maildir_free(&a->maildir);
 	database_free(&a->db);
 	runner_stop(&a->runner);
+	commands_free(&a->commands);
 	for (int i = 0; i < APP_SIGNALS; i++)
 		event_free(a->signals[i]);
 	loop_free(&a->loop);

@@ -3,6 +3,7 @@
 #define OFM_APP_APP_INTERNAL_H
 
 #include "app/app.h"
+#include "app/commands.h"
 #include "control/control.h"
 #include "digest/digest.h"
 #include "route/rebuild.h"
@@ -16,6 +17,7 @@ struct app {
 	struct config *config;
 	int lock_fd;
 	struct runner *runner;
+	struct commands commands; /* the helper's copy counts */
 	struct loop *loop;
 	struct workers *mail_workers;  /* files of accepted mail: never behind a password hash or a folder scan */
 	struct workers *other_workers; /* all else that may block */

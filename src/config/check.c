@@ -54,6 +54,7 @@ static void check_file(struct loader *l, struct place at, const char *path)
 
 	if (path[0] == '\0')
 		return;
+	strlist_add(&l->c->files, path);
 	if (stat(path, &st) == 0) {
 		if (!S_ISREG(st.st_mode))
 			findings_fault(l->found, at, "%s is no file; name a PEM file", path);

@@ -73,6 +73,7 @@ static void destroy(struct config *c)
 		free(strings[i]);
 	strlist_free(&c->pop3.bind);
 	strlist_free(&c->smtp.bind);
+	strlist_free(&c->files);
 	free(c->ip_filter.allow);
 	free(c->ip_filter.deny);
 	free(c->at);

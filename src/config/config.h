@@ -162,6 +162,7 @@ struct config {
 	/* [sorter] */
 	bool by_alias;
 	struct config_users unmatched;
+	struct strlist files; /* that keys name: certificates, keys, files of passwords */
 	/* private to config/ */
 	struct config_index *index;
 	int refs;

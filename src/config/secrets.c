@@ -53,16 +53,26 @@ static bool one_line(struct slice *s)
 	return s->n > 0;
 }
 
+/* Permissions that say yes where opening says no: the running program has confined itself. */
+static const char *mend(const char *path, int error)
+{
+	if (error == EACCES && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0)
+		return "the running program cannot reach it: needs a restart, or move it out of the home";
+	return "make it, readable for the gateway";
+}
+
 static void read_password_file(struct loader *l, const struct section *s, const char *path, char **password)
 {
 	char *bytes = xmalloc(SECRET_MAX);
 	struct place at = section_place(s, "password_file");
 	ssize_t n = read_file(path, bytes, SECRET_MAX);
 	struct slice line = {bytes, n > 0 ? (size_t)n : 0};
+	int error = errno;
 
+	strlist_add(&l->c->files, path);
 	if (n < 0)
-		findings_fault(l->found, at, "%s cannot be read (%s); make it, readable for the gateway", path,
-		               errno == EINVAL ? "it is no regular file" : strerror(errno));
+		findings_fault(l->found, at, "%s cannot be read (%s); %s", path,
+		               error == EINVAL ? "it is no regular file" : strerror(error), mend(path, error));
 	else if (n == SECRET_MAX || !one_line(&line))
 		findings_fault(l->found, at,
 		               "%s must hold one line, the password, without control characters; write it anew", path);

@@ -6,10 +6,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { BACKLOG = 1024, PAUSE_MS = 100, ACCEPT_AT_ONCE = 64 };
@@ -116,6 +118,31 @@ static bool make_sockaddr(const char *text, uint16_t port, struct sockaddr_stora
 	return false;
 }
 
+/* Root was given up and this one right kept, to be used here alone. */
+static bool raise_low_ports(bool on)
+{
+	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct data[2] = {{0}};
+
+	if (syscall(SYS_capget, &head, data) != 0 || (data[0].permitted & 1U << CAP_NET_BIND_SERVICE) == 0)
+		return false;
+	data[0].effective &= ~(1U << CAP_NET_BIND_SERVICE);
+	data[0].effective |= (on ? 1U : 0U) << CAP_NET_BIND_SERVICE;
+	return syscall(SYS_capset, &head, data) == 0;
+}
+
+static int bind_with_rights(int fd, const struct sockaddr_storage *ss, socklen_t len)
+{
+	if (bind(fd, (const struct sockaddr *)ss, len) == 0)
+		return 0;
+	if (errno != EACCES || !raise_low_ports(true))
+		return -1;
+	int rc = bind(fd, (const struct sockaddr *)ss, len), saved = errno;
+	raise_low_ports(false);
+	errno = saved;
+	return rc;
+}
+
 static int bind_one(const char *text, uint16_t port, struct err *e)
 {
 	struct sockaddr_storage ss;
@@ -130,7 +157,7 @@ static int bind_one(const char *text, uint16_t port, struct err *e)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	if (ss.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-	if (bind(fd, (struct sockaddr *)&ss, len) != 0 || listen(fd, BACKLOG) != 0) {
+	if (bind_with_rights(fd, &ss, len) != 0 || listen(fd, BACKLOG) != 0) {
 		err_errno(e, "listen on %s port %u", text, port);
 		close(fd);
 		return -1;

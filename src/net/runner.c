@@ -33,7 +33,7 @@ struct runner {
 	char packet[sizeof(struct runner_reply) + RUNNER_OUTPUT_MAX];
 };
 
-struct runner *runner_start(void)
+struct runner *runner_start(runner_allowed *allowed, void *arg)
 {
 	int pair[2];
 
@@ -41,7 +41,7 @@ struct runner *runner_start(void)
 		return NULL;
 	pid_t pid = fork();
 	if (pid == 0)
-		runner_helper_main(pair[1]);
+		runner_helper_main(pair[1], allowed, arg);
 	close(pair[1]);
 	if (pid < 0) {
 		close(pair[0]);

@@ -18,8 +18,11 @@ struct runner_result {
 	struct slice output; /* standard output, at most 64 KiB; standard error's end where it failed */
 };
 
-/* Forks the helper. Call before any thread exists. NULL where fork fails. */
-struct runner *runner_start(void);
+/* Asked in the helper for each command, so that a program that was taken over cannot have others run. */
+typedef bool runner_allowed(void *arg, const char *command);
+
+/* Forks the helper. Call before any thread exists. allowed NULL: every command. NULL where fork fails. */
+struct runner *runner_start(runner_allowed *allowed, void *arg);
 /* Attaches to the loop; before that nothing can be run. */
 void runner_attach(struct runner *r, struct loop *l);
 /* done is called exactly once; result is valid during the call alone. */

@@ -32,6 +32,8 @@ struct helper {
 	int fd; /* -1 when the program is gone: what runs may end, within its timeout */
 	struct job *jobs[RUNNER_JOBS_MAX];
 	size_t n;
+	bool (*allowed)(void *arg, const char *command); /* NULL: all are */
+	void *arg;
 };
 
 static void close_fd(int *fd)
@@ -123,7 +125,8 @@ static void take_request(struct helper *h, const char *packet, size_t n)
 	buf_init(&j->output, RUNNER_OUTPUT_MAX);
 	buf_init(&j->errors, RUNNER_ERRORS_MAX);
 	char *command = xstrndup(packet + sizeof rq, n - sizeof rq);
-	start(j, command);
+	if (h->allowed == NULL || h->allowed(h->arg, command))
+		start(j, command);
 	free(command);
 	j->ended = !j->started;
 	h->jobs[h->n++] = j;
@@ -340,9 +343,9 @@ static int keep_only(int fd)
 	return 3;
 }
 
-_Noreturn void runner_helper_main(int fd)
+_Noreturn void runner_helper_main(int fd, bool (*allowed)(void *arg, const char *command), void *arg)
 {
-	struct helper h = {.fd = keep_only(fd)};
+	struct helper h = {.fd = keep_only(fd), .allowed = allowed, .arg = arg};
 	struct pollfd polls[2 * RUNNER_JOBS_MAX + 1];
 	sigset_t while_waiting;
 

@@ -3,6 +3,7 @@
 #ifndef OFM_NET_RUNNER_HELPER_H
 #define OFM_NET_RUNNER_HELPER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -28,6 +29,6 @@ struct runner_reply { /* output bytes follow */
 };
 
 /* The helper's life: serves requests from fd until its other end is closed and the last command has ended. */
-_Noreturn void runner_helper_main(int fd);
+_Noreturn void runner_helper_main(int fd, bool (*allowed)(void *arg, const char *command), void *arg);
 
 #endif

@@ -49,12 +49,18 @@ struct fixture {
 	struct seen seen;
 };
 
+static bool allowed(void *arg, const char *command)
+{
+	(void)arg;
+	return strstr(command, "forbidden") == NULL;
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = xcalloc(1, sizeof *f);
 
 	assert_int_equal(dup2(STDERR_FILENO, 9), 9);
-	f->runner = runner_start();
+	f->runner = runner_start(allowed, NULL);
 	assert_non_null(f->runner);
 	f->loop = loop_new();
 	runner_attach(f->runner, f->loop);
@@ -82,6 +88,16 @@ static const struct seen *run(struct fixture *f, const char *command, int64_t ms
 	runner_run(f->runner, command, ms, on_done, &f->seen);
 	loop_run(f->loop);
 	return &f->seen;
+}
+
+static void test_forbidden_command_is_not_run(void **state)
+{
+	const struct seen *s = run(*state, "echo forbidden", 10000);
+
+	assert_false(s->started);
+	assert_int_equal(s->status, 127);
+	assert_string_equal(s->output, "");
+	assert_string_equal(run(*state, "printf next", 10000)->output, "next");
 }
 
 static void test_results(void **state)
@@ -240,7 +256,7 @@ static void test_garbage_is_survived(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
 	pid_t pid = fork();
 	if (pid == 0)
-		runner_helper_main(pair[1]);
+		runner_helper_main(pair[1], NULL, NULL);
 	close(pair[1]);
 	memset(packet, 0xff, sizeof packet);
 	for (size_t n = 1; n < sizeof packet; n += 997)
@@ -260,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_results, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_forbidden_command_is_not_run, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_nothing_is_inherited, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_output_is_capped, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_timeout_kills_the_group, setup, teardown),

@@ -59,6 +59,8 @@ class Gateway:
             "user anna": {"alias": "anna@firm.example"},
             "user boris": {"alias": "boris@firm.example"},
         }
+        if os.getuid() == 0:
+            base["server"]["run_as"] = "root"  # whoever installed the package has a user ofmsrv, and the homes here are root's
         self.ini = merged(base, sections)
         self.write(text=text)
         if start:
