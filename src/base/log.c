@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { VALUE_MAX = 400, LINE_MAX_BYTES = 2000, SECRET_MIN = 4 };
+enum { VALUE_MAX = 400, LINE_MAX_BYTES = 2000, SECRET_MIN = 4, SECRETS_MAX = 4096 };
 
 /* The log is the one thing that every thread and room shares, so it is the one set of file-level variables. */
 static struct {
@@ -98,13 +98,28 @@ bool log_wants(enum log_level level)
 	return level <= the_log.level && (the_log.fd >= 0 || the_log.to_stderr);
 }
 
+/* Tokens come and go for as long as the program runs: each once, and the oldest of them make room. Those of the
+ * configuration were noted first, and stand in the first half. */
+static void note_secret(const char *secret)
+{
+	for (size_t i = 0; i < the_log.nsecrets; i++)
+		if (strcmp(the_log.secrets[i], secret) == 0)
+			return;
+	if (the_log.nsecrets == SECRETS_MAX) {
+		char **oldest = &the_log.secrets[SECRETS_MAX / 2];
+		free(*oldest);
+		memmove(oldest, oldest + 1, (--the_log.nsecrets - SECRETS_MAX / 2) * sizeof *oldest);
+	}
+	the_log.secrets = xreallocarray(the_log.secrets, the_log.nsecrets + 1, sizeof *the_log.secrets);
+	the_log.secrets[the_log.nsecrets++] = xstrdup(secret);
+}
+
 void log_secret(const char *secret)
 {
 	if (secret == NULL || strlen(secret) < SECRET_MIN)
 		return;
 	pthread_mutex_lock(&the_log.lock);
-	the_log.secrets = xreallocarray(the_log.secrets, the_log.nsecrets + 1, sizeof *the_log.secrets);
-	the_log.secrets[the_log.nsecrets++] = xstrdup(secret);
+	note_secret(secret);
 	pthread_mutex_unlock(&the_log.lock);
 }
 
@@ -130,7 +145,8 @@ static size_t secret_at(struct slice s, size_t at)
 	return 0;
 }
 
-static void add_masked(struct buf *line, struct slice s)
+/* Adds s by `add`, with *** for each secret in it. */
+static void add_masked(struct buf *line, struct slice s, void (*add)(struct buf *b, struct slice s))
 {
 	size_t from = 0;
 
@@ -138,12 +154,33 @@ static void add_masked(struct buf *line, struct slice s)
 		size_t n = the_log.nsecrets > 0 ? secret_at(s, at) : 0;
 		if (n == 0)
 			continue;
-		text_escape(line, slice_sub(s, from, at - from), VALUE_MAX);
+		add(line, slice_sub(s, from, at - from));
 		buf_add_str(line, "***");
 		at += n - 1;
 		from = at + 1;
 	}
-	text_escape(line, slice_sub(s, from, s.n - from), VALUE_MAX);
+	add(line, slice_sub(s, from, s.n - from));
+}
+
+static void add_escaped(struct buf *line, struct slice s)
+{
+	text_escape(line, s, VALUE_MAX);
+}
+
+static void add_plain(struct buf *b, struct slice s)
+{
+	buf_add_slice(b, s);
+}
+
+char *log_masked(struct slice text)
+{
+	struct buf out;
+
+	buf_init(&out, SIZE_MAX / 4);
+	pthread_mutex_lock(&the_log.lock);
+	add_masked(&out, text, add_plain);
+	pthread_mutex_unlock(&the_log.lock);
+	return buf_steal(&out);
 }
 
 static bool needs_quotes(struct slice s)
@@ -167,7 +204,7 @@ static void add_value(struct buf *line, const struct kv *kv)
 	bool quote = needs_quotes(kv->s);
 	if (quote)
 		buf_add_char(line, '"');
-	add_masked(line, kv->s);
+	add_masked(line, kv->s, add_escaped);
 	if (quote)
 		buf_add_char(line, '"');
 }

@@ -50,6 +50,8 @@ void log_event(enum log_level level, const char *event, const struct kv *kv);
 /* A string that must never reach the log (a password, a token): every later value that contains it shows
  * "***" in its place. Strings under 4 bytes are not masked. forget_all before a reload adds the new ones. */
 void log_secret(const char *secret);
+/* The text with secrets masked so, for what others will read of a peer's words; the caller frees. */
+char *log_masked(struct slice text);
 void log_secrets_forget(void);
 
 /* The first of the list only stands before the comma that goes where there are no values. */

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { QUOTED_MAX = 100 };
+
 struct filling {
 	struct loader *l;
 	const struct schema_row *row;
@@ -334,14 +336,24 @@ static taker *const takers[VALUE_TYPES] = {
     [VALUE_FORWARD] = item_forward, [VALUE_ACCOUNTS] = item_account,
 };
 
-static void refuse(const struct filling *f, struct slice text, const struct err *why)
+/* What stands before the @ of a proxy's URL may be a password. */
+static struct slice quotable(const struct filling *f, struct slice text)
 {
+	if (f->row->type == VALUE_PROXY)
+		while (slice_find(text, '@') < text.n)
+			text = slice_sub(text, slice_find(text, '@') + 1, text.n);
+	return slice_sub(text, 0, QUOTED_MAX);
+}
+
+static void refuse(const struct filling *f, struct slice value, const struct err *why)
+{
+	struct slice text = quotable(f, value);
 	char words[256];
 
 	if (f->l->quiet)
 		return;
 	if (why->text[0] != '\0') {
-		findings_fault(f->l->found, f->at, "%.*s: %s", (int)(text.n > 100 ? 100 : text.n), text.p, why->text);
+		findings_fault(f->l->found, f->at, "%.*s: %s", (int)text.n, text.p, why->text);
 		return;
 	}
 	schema_describe(f->row, words, sizeof words);
@@ -349,8 +361,7 @@ static void refuse(const struct filling *f, struct slice text, const struct err 
 		findings_fault(f->l->found, f->at, "the value is empty; write %s, or remove the line (default: %s)",
 		               words, f->row->fallback);
 	else
-		findings_fault(f->l->found, f->at, "\"%.*s\" is wrong; write %s", (int)(text.n > 100 ? 100 : text.n),
-		               text.p, words);
+		findings_fault(f->l->found, f->at, "\"%.*s\" is wrong; write %s", (int)text.n, text.p, words);
 }
 
 static void take(const struct filling *f, struct slice text, void *to)

@@ -234,10 +234,12 @@ void session_on_login(struct session *s, const struct pop3_command *cmd, bool ok
 	}
 	struct buf why;
 	enum pop3_refusal r = pop3_reply_refusal(text, true);
+	char *masked = log_masked(text); /* some repeat the password that they refuse */
 
 	buf_init(&why, 1024);
 	buf_add_str(&why, "log-in refused: ");
-	text_escape(&why, text, 400);
+	text_escape(&why, slice_of(masked), 400);
+	free(masked);
 	session_end(s,
 	            r == POP3_LATER   ? SESSION_LATER
 	            : r == POP3_WRONG ? SESSION_WRONG

@@ -1,7 +1,9 @@
 #include "net/outside_text.h"
 
+#include "base/log.h"
 #include "base/text.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool plain_text(const char *s)
@@ -101,8 +103,10 @@ enum outside_failure outside_text_explain(const struct outside_reading *r, struc
 
 	buf_add_str(text, m.text);
 	if (replied && r->reply.n > 0) {
+		char *masked = log_masked(r->reply); /* some repeat the password that they refuse */
 		buf_add_str(text, ": ");
-		text_escape(text, r->reply, 400);
+		text_escape(text, slice_of(masked), 400);
+		free(masked);
 	} else {
 		buf_add_str(text, " (");
 		text_escape(text, slice_of(r->why[0] != '\0' ? r->why : curl_easy_strerror(r->rc)), 400);
