@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/ledger.h"
+#include "sync/reply.h"
 #include "sync/schedule.h"
 #include "sync/sync_internal.h"
 
@@ -50,12 +51,15 @@ void sync_free(struct sync **sp)
 
 	if (s == NULL)
 		return;
+	s->stopping = true;
 	drop_waiting(s);
 	while (s->active != NULL) {
 		struct run *r = s->active;
 		s->active = r->next;
+		sync_run_finish(r);
 		sync_run_free(&r);
 	}
+	strlist_free(&s->callers);
 	loop_timer_free(&s->timer);
 	loop_timer_free(&s->stop_timer);
 	config_unref(&s->config);
@@ -349,7 +353,8 @@ static void serve_daemon(struct sync *s, int64_t now)
 	snprintf(reason, sizeof reason, "daemon %s", s->wanted_by);
 	s->wanted = false;
 	s->daemon_from = now + s->config->min_interval * 1000;
-	want_full(s, reason, true);
+	sync_reply_watch(want_full(s, reason, true), &s->callers);
+	strlist_free(&s->callers);
 }
 
 /* An owed `at` also follows a sync that began before it. */
@@ -507,9 +512,12 @@ void sync_daemon_called(struct sync *s, const char *user)
 	for (struct run *r = s->active; r != NULL; r = r->next) {
 		if (r->kind == RUN_FULL && r->state == RUN_MARKING) {
 			r->by_hand = true;
+			sync_reply_watch(r, &(const struct strlist){(char *[]){(char *)user}, 1});
 			return;
 		}
 	}
+	if (s->callers.n < SYNC_CALLERS_MAX && !strlist_has_nocase(&s->callers, user))
+		strlist_add(&s->callers, user);
 	if (!s->wanted)
 		snprintf(s->wanted_by, sizeof s->wanted_by, "%s", user);
 	s->wanted = true;

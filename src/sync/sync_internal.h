@@ -22,7 +22,13 @@ enum run_state {
 #define SYNC_LINE_FACT "sync.line_up" /* set while a line that has a `down` may be up */
 
 /* PATIENCE: a run of which nothing has ended for so long is no longer waited for. TALKING_MAX: such runs at once. */
-enum { SYNC_REASON_MAX = 96, SYNC_WAITING_MAX = 64, SYNC_TALKING_MAX = 64, SYNC_PATIENCE_MS = 5000 };
+enum {
+	SYNC_REASON_MAX = 96,
+	SYNC_WAITING_MAX = 64,
+	SYNC_TALKING_MAX = 64,
+	SYNC_PATIENCE_MS = 5000,
+	SYNC_CALLERS_MAX = 100
+};
 
 struct run {
 	struct run *next;
@@ -58,7 +64,8 @@ struct sync {
 	/* daemon */
 	bool wanted;
 	char wanted_by[80];
-	int64_t daemon_from; /* mono ms: not before */
+	struct strlist callers; /* all who wrote to the daemon since its last sync began, up to SYNC_CALLERS_MAX */
+	int64_t daemon_from;    /* mono ms: not before */
 	/* sending outside of syncs */
 	int64_t send_at;   /* mono ms; INT64_MAX = nothing new */
 	int64_t send_from; /* mono ms: not before */
