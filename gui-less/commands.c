@@ -87,6 +87,20 @@ static const char report_help[] = "What a day added up to: messages collected, a
                                   "mailboxes as they are now.\n\n"
                                   "  --day D    today (the default), yesterday, or 2026-11-24\n";
 
+static const char metrics_help[] =
+    "What Prometheus collects, in its text format: counts since the start, the queue, each account.\n\n"
+    "  --output FILE   writes the file anew, atomically, for node_exporter's textfile collector; where ofmsrv does not "
+    "answer,\n"
+    "                  that stands in it (ofmsrv_up 0), and the status is 1\n";
+
+static const char health_help[] =
+    "One line for Nagios, Icinga and the like, and their exit status: 0 all is well, 1 warning (an account fails or is "
+    "held,\n"
+    "mail waits in the queue for long), 2 critical (ofmsrv does not answer, the disk is full, no account works, mail "
+    "waits for\n"
+    "very long), 3 unknown.\n\n"
+    "  --warning T, --critical T   how long the oldest message may wait in the queue (4h, 1d)\n";
+
 static const char reload_help[] =
     "Reads the ini file again. A faulty one is refused, with every fault on stderr, and the old one stays in force.\n";
 
@@ -116,6 +130,8 @@ const struct ctl_command ctl_commands[] = {
     {"report", "[--day D]", "what a day added up to", report_help, true, ctl_report},
     {"account", "[list | add NAME --host H --user U | enable|disable NAME | resume NAME --known|--all]",
      "the external mailboxes", account_help, true, ctl_account},
+    {"metrics", "[--output FILE]", "counts for Prometheus", metrics_help, false, ctl_metrics},
+    {"health", "[--warning T] [--critical T]", "one line for Nagios", health_help, false, ctl_health},
     {"reload", "", "read the ini file again", reload_help, false, ctl_reload},
     {"stop", "", "stop the daemon", stop_help, false, ctl_stop},
     {NULL, NULL, NULL, NULL, false, NULL},

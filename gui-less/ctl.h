@@ -21,7 +21,7 @@ struct ctl_command {
 	const char *help;      /* paragraphs for `ofmctl NAME --help`, lines ending in LF */
 	bool json;             /* takes --json */
 	/* argv[0] is the command's name; -c, -d, --json and --help were taken out of the rest. Returns the exit
-	 * status, 0 or 1; errors were printed on stderr. */
+	 * status, 0 or 1 (health: up to 3); errors were printed on stderr. */
 	int (*run)(const struct ctl_options *o, int argc, char **argv);
 };
 
@@ -47,6 +47,8 @@ int ctl_journal(const struct ctl_options *o, int argc, char **argv);
 int ctl_report(const struct ctl_options *o, int argc, char **argv);
 int ctl_rule(const struct ctl_options *o, int argc, char **argv);
 int ctl_mailbox(const struct ctl_options *o, int argc, char **argv);
+int ctl_metrics(const struct ctl_options *o, int argc, char **argv);
+int ctl_health(const struct ctl_options *o, int argc, char **argv);
 int ctl_reload(const struct ctl_options *o, int argc, char **argv);
 int ctl_stop(const struct ctl_options *o, int argc, char **argv);
 

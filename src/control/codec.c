@@ -118,6 +118,7 @@ static const struct verb {
     [CONTROL_USERS] = {"users", 0, 0, true},
     [CONTROL_JOURNAL] = {"journal", USER | FROM | TO | ID | SUBJECT | SINCE | BEHIND | EVENT | FOLLOW, 0, true},
     [CONTROL_REPORT] = {"report", SINCE | UNTIL, SINCE | UNTIL, true},
+    [CONTROL_METRICS] = {"metrics", 0, 0, true},
     [CONTROL_RESUME] = {"resume", WHAT | KNOWN, WHAT | KNOWN, false},
     [CONTROL_RELOAD] = {"reload", 0, 0, false},
     [CONTROL_STOP] = {"stop", 0, 0, false},

@@ -74,6 +74,8 @@ void control_requests_handle(struct control_client *cl, const struct control_req
 
 /* status.c, queue.c, users.c, journal.c, report.c */
 json_t *control_status_render(struct control *c);
+/* The status, and what was counted since the start. */
+json_t *control_metrics_render(struct control *c);
 void control_queue_list(struct control_client *cl, const char *after);
 void control_queue_show(struct control_client *cl, const char *id);
 void control_queue_act(struct control_client *cl, enum sender_action action, const char *what);

@@ -144,6 +144,9 @@ void control_requests_handle(struct control_client *cl, const struct control_req
 	case CONTROL_STATUS:
 		control_client_reply(cl, control_status_render(cl->control));
 		break;
+	case CONTROL_METRICS:
+		control_client_reply(cl, control_metrics_render(cl->control));
+		break;
 	case CONTROL_SYNC:
 		handle_sync(cl, r);
 		break;

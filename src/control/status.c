@@ -95,3 +95,44 @@ json_t *control_status_render(struct control *c)
 	json_object_set_new(o, "sync", sync_state(c));
 	return o;
 }
+
+static json_t *totals(const struct journal *j)
+{
+	const struct journal_totals *t = journal_totals(j);
+	json_t *all = json_object();
+
+	for (int k = 0; k < JOURNAL_KINDS; k++) {
+		json_t *o = json_object();
+		codec_set_int(o, "count", (int64_t)t->of[k].n);
+		codec_set_int(o, "bytes", (int64_t)t->of[k].bytes);
+		json_object_set_new(all, journal_kind_name((enum journal_kind)k), o);
+	}
+	return all;
+}
+
+/* Of each of the last sixty minutes, the newest last. */
+static json_t *rates(const struct journal *j)
+{
+	json_t *all = json_object();
+
+	for (int k = 0; k < JOURNAL_KINDS; k++) {
+		unsigned n[JOURNAL_RATE_MINUTES];
+		json_t *v = json_array();
+		journal_rates(j, (enum journal_kind)k, n);
+		for (int i = 0; i < JOURNAL_RATE_MINUTES; i++)
+			json_array_append_new(v, json_integer(n[i]));
+		json_object_set_new(all, journal_kind_name((enum journal_kind)k), v);
+	}
+	return all;
+}
+
+json_t *control_metrics_render(struct control *c)
+{
+	json_t *o = control_status_render(c);
+
+	codec_set_bool(o, "room", delivery_has_room(c->deps.digest.delivery, 0));
+	json_object_set_new(o, "totals", totals(c->deps.journal));
+	json_object_set_new(o, "rates", rates(c->deps.journal));
+	codec_set_int(o, "journal_lost", (int64_t)journal_totals(c->deps.journal)->lost);
+	return o;
+}
