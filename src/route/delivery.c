@@ -166,113 +166,6 @@ bool delivery_has_room(struct delivery *d, uint64_t bytes)
 	return delivery_fits(d, bytes, 0);
 }
 
-/* ---- QUIT's deletions ---- */
-
-struct deletion {
-	struct delivery *d;
-	char *user;
-	struct strlist names;
-	void (*done)(void *arg, bool ok);
-	void *arg;
-	bool ok, unlinked;
-};
-
-static int add_tombstones(struct db_conn *c, void *arg, struct err *e)
-{
-	struct deletion *del = arg;
-
-	for (size_t i = 0; i < del->names.n; i++)
-		if (tombstone_add(c, del->user, del->names.v[i], e) != 0)
-			return -1;
-	return 0;
-}
-
-static int remove_tombstones(struct db_conn *c, void *arg, struct err *e)
-{
-	struct deletion *del = arg;
-
-	for (size_t i = 0; i < del->names.n; i++)
-		if (tombstone_remove(c, del->user, del->names.v[i], e) != 0)
-			return -1;
-	return 0;
-}
-
-static void unlink_all(void *arg)
-{
-	struct deletion *del = arg;
-	struct err e;
-
-	del->unlinked = maildir_unlink_list(del->d->maildir, del->user, &del->names, &e) == 0;
-	/* The tombstones stay and hide what is left; the next start tries again. */
-	if (!del->unlinked)
-		log_error("delivery.unlink", kv_s("user", del->user), kv_s("error", e.text));
-}
-
-static void deletion_end(struct deletion *del)
-{
-	del->done(del->arg, del->ok);
-	free(del->user);
-	strlist_free(&del->names);
-	free(del);
-}
-
-static void after_unlink(void *arg)
-{
-	struct deletion *del = arg;
-	struct delivery *d = del->d;
-
-	for (size_t i = 0; del->unlinked && i < del->names.n; i++) {
-		struct tomb *t = xcalloc(1, sizeof *t);
-		t->mailbox = xstrdup(del->user);
-		t->name = xstrdup(del->names.v[i]);
-		TAILQ_INSERT_TAIL(&d->tombs, t, link);
-	}
-	d->accepting--;
-	deletion_end(del);
-	settler_kick(d, false);
-}
-
-static void submit_tombstones(struct deletion *del);
-
-static void after_tombstones(void *arg, enum db_outcome outcome, const struct err *e)
-{
-	struct deletion *del = arg;
-
-	del->ok = outcome == DB_COMMITTED;
-	if (del->ok) {
-		workers_run(del->d->workers, unlink_all, after_unlink, del);
-		return;
-	}
-	log_error("delivery.delete", kv_s("user", del->user), kv_s("error", e != NULL ? e->text : ""));
-	/* Deleting is what makes room: once more with the ballast's space. */
-	if (del->d->ballast && outcome == DB_FAILED) {
-		delivery_drop_ballast(del->d);
-		submit_tombstones(del);
-		return;
-	}
-	del->d->accepting--;
-	deletion_end(del);
-}
-
-static void submit_tombstones(struct deletion *del)
-{
-	struct db_job job = {add_tombstones, remove_tombstones, after_tombstones, del,
-	                     DB_LANE_POP3,   del->names.n * 100};
-
-	database_submit(del->d->db, &job);
-}
-
-void delivery_delete(struct delivery *d, const char *user, const struct strlist *names,
-                     void (*done)(void *arg, bool ok), void *arg)
-{
-	struct deletion *del = xcalloc(1, sizeof *del);
-
-	*del = (struct deletion){.d = d, .user = xstrdup(user), .done = done, .arg = arg};
-	strlist_copy(&del->names, names);
-	d->accepting++;
-	submit_tombstones(del);
-}
-
 /* ---- life ---- */
 
 static int open_dir(const char *path, const char *sub, struct err *e)
@@ -342,6 +235,7 @@ struct delivery *delivery_new(struct loop *l, struct workers *w, struct database
 	TAILQ_INIT(&d->written);
 	TAILQ_INIT(&d->linked);
 	TAILQ_INIT(&d->retry);
+	deletion_init(d);
 	TAILQ_INIT(&d->tombs);
 	TAILQ_INIT(&d->waiting);
 	settler_init(d);
@@ -424,6 +318,7 @@ void delivery_free(struct delivery **dp)
 	free_list(&d->linked);
 	free_list(&d->retry);
 	settler_forget_tombs(&d->tombs);
+	deletion_end(d);
 	free_boxes(d);
 	loop_timer_free(&d->round_timer);
 	loop_timer_free(&d->stop_timer);

@@ -22,11 +22,14 @@ enum {
 	WRITE_AT_ONCE = 32,              /* messages a worker writes in one task */
 	DROP_AT_ONCE = 200,              /* rows a settling commit drops */
 	WRITE_RETRY_MS = 1000,
-	PLACE_RETRY_MS = 60 * 1000,
+	PLACE_RETRY_FIRST_MS = 1000, /* doubling */
+	PLACE_RETRY_MAX_MS = 60 * 1000,
+	UNLINK_RETRY_MS = 5000,
 	TROUBLE_MS = 10 * 60 * 1000 /* a mailbox that stays in trouble is told of so often */
 };
 
 struct pending;
+struct deletion;
 
 struct waiter { /* delivery_settled */
 	TAILQ_ENTRY(waiter) link;
@@ -65,10 +68,11 @@ struct pending {
 	int64_t row; /* set by the writer's thread */
 	char *bytes; /* owned; NULL once a file holds them */
 	bool spilled;
-	int write_error; /* errno of the last try; 0 = written */
-	bool stale;      /* its file's pages may be lost: the bytes come from the database again */
-	bool marked;     /* the row says that all is linked */
-	char *env;       /* outqueue: the text of ID.env; NULL for mailboxes */
+	int write_error;              /* errno of the last try; 0 = written */
+	bool stale;                   /* its file's pages may be lost: the bytes come from the database again */
+	bool marked;                  /* the row says that all is linked */
+	int64_t retry_at, retry_wait; /* ms; of destinations that failed */
+	char *env;                    /* outqueue: the text of ID.env; NULL for mailboxes */
 	bool queue_linked;
 	bool queue_told;
 	size_t ndests;
@@ -107,8 +111,10 @@ struct delivery {
 	TAILQ_HEAD(, acceptance) waiting; /* for memory */
 	/* settler */
 	bool round_running;
-	struct pending_list retry; /* destinations that failed */
-	int64_t retry_at;
+	struct pending_list retry;        /* destinations that failed */
+	int64_t retry_at;                 /* of the first of them */
+	TAILQ_HEAD(, deletion) undeleted; /* answered, but the disk refused */
+	struct loop_timer *unlink_timer;
 	size_t nwaiters;
 	int64_t last_round;
 	int sync_error;  /* of the last round; 0 = it went well */
@@ -156,10 +162,14 @@ void settler_distrust(struct delivery *d, struct pending *p);
 /* Brings a stale message's bytes back, and then lets it be written. */
 void settler_reload(struct delivery *d, struct pending *p);
 void settler_init(struct delivery *d);
+/* Puts one whose destinations failed among those that are tried again, later each time. */
+void settler_retry_later(struct delivery *d, struct pending *p);
 int settler_drop_row(struct db_conn *c, int64_t row, struct err *e);
 /* Some destinations are linked and synced, others have failed: only those stay in the row. */
 int settler_narrow_row(struct db_conn *c, const struct pending *p, struct err *e);
 void settler_forget_tombs(struct tomb_list *list);
+void deletion_init(struct delivery *d);
+void deletion_end(struct delivery *d);
 /* The disk is full: gives deletions and settling the ballast's space. */
 void delivery_drop_ballast(struct delivery *d);
 /* Runs acceptances that waited for memory. */

@@ -293,7 +293,10 @@ static int recover_rows(struct recovery *r)
 		}
 		free_chunk(r, true);
 		/* Placing them goes on while the program runs. */
-		TAILQ_CONCAT(&r->d->retry, &failed, link);
+		for (struct pending *p; (p = TAILQ_FIRST(&failed)) != NULL;) {
+			TAILQ_REMOVE(&failed, p, link);
+			settler_retry_later(r->d, p);
+		}
 	} while (r->rows > 0);
 	return 0;
 }
@@ -400,7 +403,6 @@ int delivery_recover(struct delivery *d, struct err *e)
 		return -1;
 	sweep(d, d->spool_fd);
 	sweep(d, d->outqueue_spool_fd);
-	d->retry_at = clock_mono_ms() + PLACE_RETRY_MS;
 	if (r.dropped > 0)
 		log_info("recovery.done", kv_u("messages", r.dropped), kv_u("placed", r.placed));
 	return 0;

@@ -395,7 +395,7 @@ static void end_round(struct round *r)
 			continue;
 		}
 		narrow(p);
-		TAILQ_INSERT_TAIL(&d->retry, p, link);
+		settler_retry_later(d, p);
 	}
 	if (!r->commit_failed)
 		settler_forget_tombs(&r->t);
@@ -427,14 +427,42 @@ static void on_round_timer(void *arg)
 	start_round(d);
 }
 
+void settler_retry_later(struct delivery *d, struct pending *p)
+{
+	int64_t longer = p->retry_wait > 0 ? 2 * p->retry_wait : PLACE_RETRY_FIRST_MS;
+
+	p->retry_wait = longer < PLACE_RETRY_MAX_MS ? longer : PLACE_RETRY_MAX_MS;
+	p->retry_at = clock_mono_ms() + p->retry_wait;
+	if (TAILQ_EMPTY(&d->retry) || p->retry_at < d->retry_at)
+		d->retry_at = p->retry_at;
+	TAILQ_INSERT_TAIL(&d->retry, p, link);
+}
+
+/* Those whose time has come are tried in this round. */
+static void take_due(struct delivery *d)
+{
+	int64_t now = clock_mono_ms(), first = INT64_MAX;
+	struct pending *p, *next;
+
+	if (TAILQ_EMPTY(&d->retry) || now < d->retry_at)
+		return;
+	for (p = TAILQ_FIRST(&d->retry); p != NULL; p = next) {
+		next = TAILQ_NEXT(p, link);
+		if (p->retry_at > now) {
+			first = p->retry_at < first ? p->retry_at : first;
+			continue;
+		}
+		TAILQ_REMOVE(&d->retry, p, link);
+		TAILQ_INSERT_TAIL(&d->written, p, link);
+	}
+	d->retry_at = first;
+}
+
 static void start_round(struct delivery *d)
 {
 	if (d->round_running)
 		return;
-	if (clock_mono_ms() >= d->retry_at) {
-		TAILQ_CONCAT(&d->written, &d->retry, link);
-		d->retry_at = clock_mono_ms() + PLACE_RETRY_MS;
-	}
+	take_due(d);
 	if (TAILQ_EMPTY(&d->written) && TAILQ_EMPTY(&d->linked) && TAILQ_EMPTY(&d->tombs))
 		return;
 	struct round *r = xcalloc(1, sizeof *r);

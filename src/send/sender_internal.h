@@ -18,7 +18,7 @@ enum {
 	SENDER_STALL_MS = 900 * 1000,      /* without a finished transaction or chunk, whatever trickles */
 	SENDER_IDLE_MS = 3 * 1000,         /* a connection without work stays open so long */
 	SENDER_QUIT_MS = 5 * 1000,         /* for the reply to QUIT */
-	SENDER_MEND_MS = 30 * 1000,        /* between tries to commit what could not be committed */
+	SENDER_MEND_MS = 3 * 1000,         /* between tries to commit what could not be committed */
 	SENDER_RELAY_PAUSE_MS = 30 * 1000, /* new mail tries a failing relay no more often */
 	SENDER_HIGH_WATER = 256 * 1024,
 	SENDER_BOUNCES_A_DAY = 1000

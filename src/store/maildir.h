@@ -65,6 +65,8 @@ int maildir_unlink(struct maildir *m, const char *user, const char *base, struct
 /* The same for many, reading each folder once at most. -1 with e where any of them may still be there: scans do not
  * show these any more, and try again to unlink them. */
 int maildir_unlink_list(struct maildir *m, const char *user, const struct strlist *bases, struct err *e);
+/* As that, but a failure has no consequence. */
+int maildir_unlink_try(struct maildir *m, const char *user, const struct strlist *bases, struct err *e);
 
 /* Tombstones: deletions that QUIT has confirmed. Table tombstone(mailbox, name). */
 extern const char tombstone_schema[];

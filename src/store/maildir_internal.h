@@ -35,7 +35,5 @@ void maildir_hidden_free(struct maildir *m);
 /* Whether the base of name is in a sorted list. */
 bool maildir_among(const struct strlist *sorted, const char *name);
 void maildir_sort(struct strlist *bases);
-/* As maildir_unlink_list, but a failure has no consequence. */
-int maildir_unlink_try(struct maildir *m, const char *user, const struct strlist *bases, struct err *e);
 
 #endif

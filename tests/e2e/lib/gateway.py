@@ -50,7 +50,8 @@ class Gateway:
         self.smtp_port, self.pop3_port = scratch.free_port(), scratch.free_port()
         self.smtps_port, self.pop3s_port = scratch.free_port(), scratch.free_port()
         self.process = None
-        self.checked = False
+        self.env = {}      # what the program's environment has besides
+        self.prefix = []   # a command that runs it: strace and its like
         base = {
             "server": {"hostname": "gate.test", "domain": "office.lan", "log_size_kib": 999, "log_level": "debug"},
             "pop3": {"bind": "127.0.0.1", "port": self.pop3_port},
@@ -90,10 +91,10 @@ class Gateway:
     # ---- life ----
 
     def start(self, wait=True):
-        env = dict(os.environ, ASAN_OPTIONS="abort_on_error=0:detect_leaks=1:exitcode=99",
-                   UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
+        env = {**os.environ, "ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1:exitcode=99",
+               "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", **self.env}
         self._stderr = open(self.home / "stderr", "ab")
-        self.process = subprocess.Popen([OFMSRV, "-d", str(self.home)], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*self.prefix, OFMSRV, "-d", str(self.home)], stdin=subprocess.DEVNULL,
                                         stdout=self._stderr, stderr=self._stderr, env=env, start_new_session=True)
         if wait:
             self.wait_ready()

@@ -1,0 +1,258 @@
+"""A gateway between a provider, two relays and LAN clients; a load of a second or two; and what was promised in it."""
+import os
+import pathlib
+import re
+import shutil
+import sqlite3
+import tempfile
+import threading
+import time
+
+from lib import clients, gateway, scratch
+from lib.sending import to
+
+from . import peers, shim
+
+BIG = 150 * 1024  # past what stays in memory: a spool file of its own
+DOMAINS = (b"office.lan", b"firm.example")
+
+
+class Message:
+    """What a client or the provider handed over, and what became of it there: "accepted" (250, or its deletion was
+    confirmed at QUIT), "refused", "unknown" (no reply came) or "unsent"."""
+
+    def __init__(self, token, sender, users=(), outside=(), size=0, road="smtp"):
+        self.token, self.sender, self.users, self.outside, self.road = token, sender, list(users), list(outside), road
+        self.fate, self.ns = "unsent", 0
+        to = ", ".join([f"{u}@office.lan" for u in users] + list(outside)) or "anna@office.lan"
+        body = f"body of {token}\r\n.\r\n".encode() + b"".join(b"%06d %s\r\n" % (i, token.encode())
+                                                                for i in range(size // (len(token) + 9)))
+        self.raw = gateway.message(token, sender, to, body)
+
+    @property
+    def sent_outside(self):
+        """As the relay must get it: local addresses have become aliases."""
+        head, gap, rest = self.raw.partition(b"\r\n\r\n")
+        return head.replace(*DOMAINS) + gap + rest
+
+
+def load_messages():
+    """In the order in which one SMTP client sends them."""
+    return [
+        Message("T01-two", "anna@office.lan", ["boris", "carol"]),
+        Message("T02-big", "anna@office.lan", ["carol", "boris"], size=BIG),
+        Message("T03-out", "anna@office.lan", outside=["x03@far.example"]),
+        Message("T04-both", "anna@office.lan", ["boris"], ["x04@far.example", "y04@far.example"]),
+        Message("T05-second", "boris@office.lan", outside=["x05@far.example"]),
+        Message("T06-bounce", "boris@office.lan", outside=["refused06@far.example"]),
+        Message("T07-bigout", "anna@office.lan", ["carol"], ["x07@far.example"], size=BIG),
+        Message("T08-late", "carol@office.lan", ["boris"]),
+    ]
+
+
+def provider_messages():
+    return {f"uid{n}": Message(f"P{n:02d}", "stranger@far.example", ["anna", "carol"], road="pop3",
+                               size=BIG if n == 2 else 0) for n in range(1, 5)}
+
+
+class World:
+    def __init__(self, record=False, home=None):
+        base = "/dev/shm" if os.access("/dev/shm", os.W_OK) and not record else None
+        self.base = pathlib.Path(home or tempfile.mkdtemp(prefix="ofm.crash.", dir=base))
+        self.base.chmod(0o755)
+        self.shim = shim.Shim(self.base)
+        self.provider = peers.Provider()
+        self.relays = [peers.Relay(peers.CHUNKING), peers.Relay(peers.PLAIN)]
+        first, second = to(self.relays[0].port), to(self.relays[1].port)
+        keys = {"host": "127.0.0.1", "port": self.provider.port, "security": "none", "auth": "plain", "user": "box",
+                "password": "secret", "keep": 0, "deliver": "anna, carol"}
+        self.gateway = gateway.Gateway({
+            **first, "relay second": {**second["relay"], "senders": "boris@firm.example"},
+            "account info": keys, "special": {"boss": "boss"}, "user boss": {"password": "x"},
+            "user carol": {"alias": "carol@firm.example"}, "sync": {"every": 0, "on_send": "no", "min_interval": "1s"},
+            "server": {"log_level": "info"},
+        }, start=False)
+        made, self.home = self.gateway.home, self.base / "home"
+        shutil.move(made, self.home)
+        self.gateway.home, self.gateway.ini_path = self.home, self.home / "etc/ofmsrv.ini"
+        self.gateway.env = self.shim.env(self.home, record)
+        self.template = None
+        self.kills = 0
+
+    # ---- one round ----
+
+    def make_template(self):
+        """A gateway that has run before, with three old messages for boris."""
+        self.shim.arm()
+        self.gateway.start()
+        self.old = [Message(f"S{n:02d}-old", "anna@office.lan", ["boris"]) for n in range(3)]
+        for m in self.old:
+            self.gateway.send(m.sender, ["boris@office.lan"], m.raw)
+        self.gateway.wait_box("boris", len(self.old))
+        self.gateway.stop()
+        for m in self.old:
+            m.fate = "accepted"
+        self.template = self.base / "template"
+        shutil.copytree(self.home, self.template, symlinks=True)
+
+    def reset(self):
+        self.gateway.kill()
+        shutil.rmtree(self.home)
+        shutil.copytree(self.template, self.home, symlinks=True)
+        self.collected = provider_messages()
+        self.provider.fill({uid: m.raw for uid, m in self.collected.items()})
+        for r in self.relays:
+            r.accepted.clear()
+        self.sent = load_messages()
+        self.deletions = []  # (tokens, "confirmed" or "unknown", time)
+        self.final_outside = {}  # address -> how often relays had it when the database called it done
+        self.kills = 0
+
+    def begin(self, seconds=60):
+        """Starts the program: True when it listens, False when it died or gave up."""
+        g = self.gateway
+        g.start(wait=False)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if g.process.poll() is not None:
+                return False
+            if all(scratch.listens(p) for p in g.ports()):
+                return True
+            time.sleep(0.01)
+        raise AssertionError("neither up nor dead: " + g.log()[-2000:])
+
+    def died(self):
+        """Takes note of a process that ended, and of what the database promised until then."""
+        g = self.gateway
+        if g.process is not None and g.process.poll() is not None:
+            g.kill()
+            self.kills += 1
+            self.note_final()
+            return True
+        return g.process is None
+
+    # ---- the load ----
+
+    def _smtp(self):
+        try:
+            with clients.SMTP(self.gateway.smtp_port, timeout=60) as s:
+                for m in self.sent:
+                    m.fate = "unknown"
+                    s.cmd(f"MAIL FROM:<{m.sender}>")
+                    m.users = [u for u in m.users if s.cmd(f"RCPT TO:<{u}@office.lan>")[0] == 250]
+                    m.outside = [a for a in m.outside if s.cmd(f"RCPT TO:<{a}>")[0] == 250]
+                    code = s.data(m.raw)[0]
+                    m.fate, m.ns = ("accepted" if code == 250 else "refused"), time.monotonic_ns()
+                s.cmd("MAIL FROM:<anna@office.lan>")
+                s.cmd("RCPT TO:<daemon@office.lan>")
+                s.data(b"Subject: sync\r\n\r\n")
+                s.cmd("QUIT")
+        except (OSError, EOFError):
+            pass
+
+    def _pop3(self, user):
+        """Reads all there is, deletes it, and quits."""
+        tokens = []
+        try:
+            with clients.POP3(self.gateway.pop3_port, user, "x", timeout=60) as p:
+                for n in sorted(p.list()):
+                    raw = p.retr(n)
+                    tokens.append(token_of(raw) or "about " + about(raw))
+                    p.ok(f"DELE {n}")
+                entry = [tokens, "unknown", 0]
+                self.deletions.append(entry)
+                if p.quit().startswith("+OK"):
+                    entry[1:] = "confirmed", time.monotonic_ns()
+        except (OSError, EOFError, clients.POP3.Refused):
+            pass
+
+    def _readers(self):
+        self._pop3("boris")
+        time.sleep(0.15)
+        self._pop3("boris")
+
+    def load(self, seconds=12):
+        """Runs clients until all is done or the program is dead; returns whether it lives."""
+        threads = [threading.Thread(target=t) for t in (self._smtp, self._readers)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        end = time.monotonic() + seconds
+        while self.gateway.process.poll() is None and time.monotonic() < end and not self.outside_done():
+            time.sleep(0.02)
+        if self.gateway.process.poll() is None:
+            self._pop3("boris")
+        return self.gateway.process.poll() is None
+
+    def outside_done(self):
+        wanted = {a for m in self.sent if m.fate == "accepted" for a in m.outside if not a.startswith("refused")}
+        return not self.provider.messages and wanted <= set(self.relayed())
+
+    def relayed(self):
+        """Recipient -> how often a relay has taken a message for it."""
+        out = {}
+        for r in self.relays:
+            for a in list(r.accepted):
+                for address in a.recipients:
+                    out[address] = out.get(address, 0) + 1
+        return out
+
+    # ---- afterwards ----
+
+    def query(self, sql):
+        """On a copy, so that nothing is recovered or checkpointed under the program's feet."""
+        with tempfile.TemporaryDirectory(dir=self.base) as d:
+            for suffix in ("", "-wal"):
+                path = self.home / f"state/ofmsrv.db{suffix}"
+                if path.exists():
+                    shutil.copy(path, d)
+            db = sqlite3.connect(f"{d}/ofmsrv.db")
+            try:
+                return db.execute(sql).fetchall()
+            finally:
+                db.close()
+
+    def note_final(self):
+        try:
+            waiting = {a for (a,) in self.query("SELECT address FROM recipient WHERE state = 0")}
+        except sqlite3.Error:
+            return
+        for address, n in self.relayed().items():
+            if address not in waiting:
+                self.final_outside.setdefault(address, n)
+
+    def finish(self):
+        """What the next quiet hour would bring: everything collected, sent, settled; then a clean stop."""
+        g = self.gateway
+        end = time.monotonic() + 30
+        while True:
+            g.ctl("sync", "--wait", timeout=60)
+            if (self.outside_done() and not self.query("SELECT 1 FROM message UNION ALL SELECT 1 FROM tombstone"
+                                                       " UNION ALL SELECT 1 FROM recipient")):
+                break
+            if time.monotonic() > end:
+                break
+            time.sleep(0.05)
+        g.ctl("sync", "--wait", timeout=60)
+        g.stop()
+
+    def close(self):
+        self.gateway.kill()
+        self.provider.close()
+        for r in self.relays:
+            r.close()
+        self.shim.close()
+        scratch.remove(self.base)
+
+
+def token_of(raw):
+    """The token of a message by its own header; "" for what the gateway wrote itself."""
+    m = re.search(rb"^Subject: ([STP]\d\d[-a-z]*)", raw.partition(b"\r\n\r\n")[0], re.M)
+    return m.group(1).decode() if m else ""
+
+
+def about(raw):
+    """The token of the message that a bounce or a warning is about."""
+    m = re.search(rb"^Subject: ([STP]\d\d[-a-z]*)", raw.partition(b"\r\n\r\n")[2], re.M)
+    return m.group(1).decode() if m else ""
