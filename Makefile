@@ -115,6 +115,14 @@ check-asan:
 	@$(ASAN) --no-print-directory -s -j$$(nproc) all unit-build replay-build build-asan/keys
 	@tools/check.py --build build-asan
 
+# Killed and failed at every point; cut off from power in thousands of ways. Long: figures are in docs/CRASH.md.
+.PHONY: crash powerloss
+crash: all
+	@tests/fault/campaign.py crash $(ARGS)
+
+powerloss: all
+	@tests/fault/campaign.py powerloss --seconds $(if $(filter file,$(origin TIME)),3600,$(TIME)) $(ARGS)
+
 # libFuzzer with both sanitizers, TIME seconds for each target; FUZZ=name for one alone.
 fuzz:
 	@tools/deps.sh build fuzz
@@ -201,6 +209,7 @@ help:
 	@echo 'make fuzz TIME=s fuzzes each target for so many seconds (FUZZ=name: one of them)'
 	@echo 'make bench       speed beside Postfix, Dovecot, fetchmail and others; B=B4: one job, JSON=file: figures'
 	@echo 'make model       checks the model of delivery in every state that crashes can leave (spin)'
+	@echo 'make crash       kills and fails the program at every point (hours); powerloss TIME=s: power cuts, replayed'
 	@echo 'make lint        clang-format, clang-tidy, cppcheck, shellcheck; layers, sizes: the gates on structure'
 	@echo 'make keys        writes the list of keys into the manual anew'
 	@echo 'make install     DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR)), STATEDIR ($(STATEDIR))'

@@ -1,5 +1,7 @@
 #include "base/clock.h"
 
+#include "base/random.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -65,20 +67,29 @@ void clock_iso8601(int64_t wall_s, char out[static 24])
 	strftime(out, 24, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
-static char boot_id[40] = "unknown";
+static char boot_id[40];
+
+/* Where the machine does not tell: one of our own, which no other process takes for its boot. */
+static void draw_boot_id(void)
+{
+	unsigned char r[16];
+
+	random_bytes(r, sizeof r);
+	for (size_t i = 0; i < sizeof r; i++)
+		snprintf(boot_id + 2 * i, 3, "%02x", r[i]);
+}
 
 static void read_boot_id(void)
 {
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, boot_id, 36) : -1;
 
-	if (fd < 0)
-		return;
-	ssize_t n = read(fd, boot_id, 36);
 	if (n == 36)
 		boot_id[36] = '\0';
 	else
-		strcpy(boot_id, "unknown");
-	close(fd);
+		draw_boot_id();
+	if (fd >= 0)
+		close(fd);
 }
 
 const char *clock_boot_id(void)

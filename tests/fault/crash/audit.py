@@ -6,7 +6,7 @@ from .world import about, token_of
 
 def files(world, user):
     box = world.home / "mailboxes" / user
-    for sub in ("new", "cur"):
+    for sub in filter(lambda s: (box / s).is_dir(), ("new", "cur")):
         for p in sorted((box / sub).iterdir()):
             yield p, p.read_bytes()
 

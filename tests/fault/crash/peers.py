@@ -9,18 +9,26 @@ CHUNKING, PLAIN = ("PIPELINING", "CHUNKING", "8BITMIME"), ("PIPELINING", "8BITMI
 
 
 class Stamped(list):
+    def __init__(self):
+        super().__init__()
+        self.moment = threading.local()
+
     def append(self, item):
-        item.ns = time.monotonic_ns()
+        item.ns = self.moment.ns
         super().append(item)
 
 
 class Relay(liar.Liar):
-    """Refuses recipients named refused…; accepted items carry .ns, the time at which the final reply was sent."""
+    """Refuses recipients named refused…; accepted items carry .ns, the time just before the final reply was sent."""
 
     def __init__(self, offers):
-        super().__init__(lambda verb, arg, n: "550 5.1.1 no such user" if verb == "RCPT" and "<refused" in arg else None,
-                         offers)
+        super().__init__(self._reply, offers)
         self.accepted = Stamped()
+
+    def _reply(self, verb, arg, connection):
+        if verb == ".":
+            self.accepted.moment.ns = time.monotonic_ns()
+        return "550 5.1.1 no such user" if verb == "RCPT" and "<refused" in arg else None
 
 
 class Provider:

@@ -194,11 +194,20 @@ static long after(const struct call *c, long rc)
 
 /* ---- the calls ---- */
 
+/* After a power cut the machine has another boot id. */
+static const char *other_boot(const char *name)
+{
+	const char *other = getenv("OFM_SHIM_BOOT");
+
+	return other != NULL && strcmp(name, "/proc/sys/kernel/random/boot_id") == 0 ? other : name;
+}
+
 static int open_at(int dir, const char *name, int flags, mode_t mode)
 {
 	struct call c = {.op = CREATE, .fd = -1};
 	struct stat st;
 
+	name = other_boot(name);
 	if (!(flags & (O_CREAT | O_TRUNC)) || shim == NULL)
 		return (int)syscall(SYS_openat, dir, name, flags, mode);
 	path_at(dir, name, c.path);

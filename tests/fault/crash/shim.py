@@ -34,9 +34,14 @@ class Shim:
             path.chmod(0o666)
         self.state = State.from_buffer(self._map)
 
-    def env(self, root, record=False):
+    def env(self, root, record=False, rebooted=False):
         env = {"LD_PRELOAD": str(self.library), "OFM_SHIM_STATE": str(self.file), "OFM_SHIM_ROOT": str(root),
                "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0:exitcode=99"}
+        if rebooted:
+            boot = self.file.with_name("boot")
+            boot.write_text("00000000-0000-4000-8000-000000000000\n")
+            boot.chmod(0o644)
+            env["OFM_SHIM_BOOT"] = str(boot)
         if record:
             env["OFM_SHIM_RECORD"] = str(self.record)
         return env

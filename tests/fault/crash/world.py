@@ -1,4 +1,5 @@
 """A gateway between a provider, two relays and LAN clients; a load of a second or two; and what was promised in it."""
+import copy
 import os
 import pathlib
 import re
@@ -85,28 +86,50 @@ class World:
         """A gateway that has run before, with three old messages for boris."""
         self.shim.arm()
         self.gateway.start()
-        self.old = [Message(f"S{n:02d}-old", "anna@office.lan", ["boris"]) for n in range(3)]
-        for m in self.old:
+        self.seeds = [Message(f"S{n:02d}-old", "anna@office.lan", ["boris"]) for n in range(3)]
+        for m in self.seeds:
             self.gateway.send(m.sender, ["boris@office.lan"], m.raw)
-        self.gateway.wait_box("boris", len(self.old))
-        self.gateway.stop()
-        for m in self.old:
             m.fate = "accepted"
+        self.gateway.wait_box("boris", len(self.seeds))
+        self.gateway.stop()
         self.template = self.base / "template"
         shutil.copytree(self.home, self.template, symlinks=True)
 
-    def reset(self):
+    def reset(self, fresh=False):
+        """The template again; fresh: an installation that has never run."""
         self.gateway.kill()
         shutil.rmtree(self.home)
-        shutil.copytree(self.template, self.home, symlinks=True)
+        if fresh:
+            for sub in ("mailboxes", "outqueue"):
+                (self.home / sub).mkdir(parents=True)
+            shutil.copytree(self.template / "etc", self.home / "etc")
+        else:
+            shutil.copytree(self.template, self.home, symlinks=True)
+        self.old = [] if fresh else self.seeds
         self.collected = provider_messages()
         self.provider.fill({uid: m.raw for uid, m in self.collected.items()})
         for r in self.relays:
             r.accepted.clear()
         self.sent = load_messages()
-        self.deletions = []  # (tokens, "confirmed" or "unknown", time)
+        self.deletions = []  # [tokens, "confirmed" or "unknown", when confirmed, when asked for]
         self.final_outside = {}  # address -> how often relays had it when the database called it done
         self.kills = 0
+
+    def rewind(self, run, when):
+        """The outside as it was at a time (ns) of a recorded run, and what had been promised by then."""
+        self.gateway.kill()
+        self.kills, self.final_outside = 1, {}
+        self.sent = [copy.copy(m) for m in run.sent]
+        for m in self.sent:
+            m.fate = m.fate if m.ns and m.ns <= when else "unknown"
+        self.deletions = [[d[0], "confirmed" if d[2] and d[2] <= when else "unknown", d[2], d[3]]
+                          for d in run.deletions if d[3] <= when]
+        gone = {uid for uid, ns in run.deleted.items() if ns <= when}
+        self.provider.fill({uid: m.raw for uid, m in self.collected.items() if uid not in gone})
+        self.provider.deleted = {uid: run.deleted[uid] for uid in gone}
+        for relay, accepted in zip(self.relays, run.accepted):
+            relay.accepted.clear()
+            relay.accepted.extend(a for a in accepted if a.ns <= when)
 
     def begin(self, seconds=60):
         """Starts the program: True when it listens, False when it died or gave up."""
@@ -159,10 +182,10 @@ class World:
                     raw = p.retr(n)
                     tokens.append(token_of(raw) or "about " + about(raw))
                     p.ok(f"DELE {n}")
-                entry = [tokens, "unknown", 0]
+                entry = [tokens, "unknown", 0, time.monotonic_ns()]
                 self.deletions.append(entry)
                 if p.quit().startswith("+OK"):
-                    entry[1:] = "confirmed", time.monotonic_ns()
+                    entry[1:3] = "confirmed", time.monotonic_ns()
         except (OSError, EOFError, clients.POP3.Refused):
             pass
 
