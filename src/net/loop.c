@@ -23,6 +23,7 @@ struct loop {
 	pthread_mutex_t lock;
 	struct post *first, **last;
 	struct trust *trust; /* NULL until somebody asks */
+	LIST_HEAD(, loop_orphan) orphans;
 };
 
 struct loop_timer {
@@ -95,6 +96,10 @@ void loop_free(struct loop **lp)
 	*lp = NULL;
 	/* What was posted and not yet run still owns things: let it run. */
 	loop_drain(l);
+	for (struct loop_orphan *o = LIST_FIRST(&l->orphans), *next; o != NULL; o = next) {
+		next = LIST_NEXT(o, link);
+		o->end(o->arg);
+	}
 	if (l->wake != NULL)
 		event_free(l->wake);
 	if (l->base != NULL)
@@ -141,6 +146,18 @@ void loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
 	if (was_empty)
 		eventfd_write(l->wake_fd, 1);
 	pthread_mutex_unlock(&l->lock);
+}
+
+void loop_adopt(struct loop *l, struct loop_orphan *o, void (*end)(void *arg), void *arg)
+{
+	o->end = end;
+	o->arg = arg;
+	LIST_INSERT_HEAD(&l->orphans, o, link);
+}
+
+void loop_disown(struct loop_orphan *o)
+{
+	LIST_REMOVE(o, link);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

@@ -4,6 +4,7 @@
 
 #include <event2/event.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct loop;
 struct trust;
@@ -28,5 +29,16 @@ struct loop_timer *loop_timer_new(struct loop *l, void (*fn)(void *arg), void *a
 void loop_timer_set(struct loop_timer *t, int64_t ms); /* from now; replaces an earlier setting */
 void loop_timer_cancel(struct loop_timer *t);
 void loop_timer_free(struct loop_timer **t);
+
+/* Part of something that has no owner any more and ends by itself, later: where the loop ends first, loop_free calls
+ * end(arg), which frees it. Loop thread only. */
+struct loop_orphan {
+	LIST_ENTRY(loop_orphan) link;
+	void (*end)(void *arg);
+	void *arg;
+};
+void loop_adopt(struct loop *l, struct loop_orphan *o, void (*end)(void *arg), void *arg);
+/* It ends by itself now. end must call it too. */
+void loop_disown(struct loop_orphan *o);
 
 #endif

@@ -17,6 +17,7 @@ enum {
 };
 
 struct stream {
+	struct loop_orphan orphan; /* once it is finishing */
 	struct loop *loop;
 	struct bufferevent *bev;
 	const struct stream_callbacks *cb;
@@ -57,6 +58,8 @@ static void free_bev(struct stream *s)
 
 static void destroy(struct stream *s)
 {
+	if (s->finishing)
+		loop_disown(&s->orphan);
 	free_bev(s);
 	loop_timer_free(&s->deadline);
 	SSL_CTX_free(s->tls_next);
@@ -257,6 +260,11 @@ bool stream_is_tls(const struct stream *s)
 	return s->tls;
 }
 
+static void end_orphan(void *arg)
+{
+	destroy(arg);
+}
+
 void stream_finish(struct stream **sp)
 {
 	struct stream *s = *sp;
@@ -265,6 +273,7 @@ void stream_finish(struct stream **sp)
 		return;
 	*sp = NULL;
 	s->finishing = true;
+	loop_adopt(s->loop, &s->orphan, end_orphan, s);
 	s->timeout_ms = 0;
 	apply_timeout(s);
 	if (s->deadline == NULL)

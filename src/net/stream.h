@@ -43,7 +43,8 @@ void stream_set_high_water(struct stream *s, size_t bytes);
  * stream_out is written. */
 void stream_start_tls(struct stream *s, SSL_CTX *tls);
 bool stream_is_tls(const struct stream *s);
-/* No more reading; closes and frees itself when stream_out is written or after 5 s. The owner forgets it. */
+/* No more reading; closes and frees itself when stream_out is written or after 5 s, or with its loop. The owner forgets
+ * it. */
 void stream_finish(struct stream **s);
 
 #endif

@@ -307,6 +307,25 @@ static void a_taken_port_is_a_clear_error(void **state)
 	strlist_free(&bind_to);
 }
 
+static void what_lingers_ends_with_the_loop(void **state)
+{
+	struct world *w = *state;
+	int fd = connect_to(w->port);
+	struct pollfd p = {.fd = fd};
+
+	until_connected(w);
+	stream_write(w->stream, "bye\r\n", 5);
+	stream_finish(&w->stream);
+	turn(w, NULL, 50);
+	listener_free(&w->listener);
+	loop_free(&w->loop);
+	/* Nobody listens any more: a socket that was left behind would still take this. */
+	assert_int_equal(write(fd, "hello", 5), 5);
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_true(p.revents & (POLLERR | POLLHUP));
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +333,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(silence_ends_it, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_deadline_ends_dripping, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_last_reply_arrives_though_input_is_unread, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_lingers_ends_with_the_loop, setup, teardown),
 	    cmocka_unit_test_setup_teardown(starttls_forgets_what_came_before, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_taken_port_is_a_clear_error, setup, teardown),
 	};
