@@ -12,8 +12,9 @@ enum {
 	HIGH_WATER = 64 * 1024,
 	SINGLE_READ = 64 * 1024,
 	SINGLE_WRITE = 256 * 1024,
-	FLUSH_MS = 5000, /* how long a finished stream may take to write its rest */
-	LINGER_MS = 2000 /* and to see the peer's end, lest a reset eats our last reply */
+	PUSH_MAX = 32 * 1024, /* replies up to so much are written at once, without asking the kernel when */
+	FLUSH_MS = 5000,      /* how long a finished stream may take to write its rest */
+	LINGER_MS = 2000      /* and to see the peer's end, lest a reset eats our last reply */
 };
 
 struct stream {
@@ -22,7 +23,8 @@ struct stream {
 	struct bufferevent *bev;
 	const struct stream_callbacks *cb;
 	void *arg;
-	SSL_CTX *tls_next; /* a handshake waits for the output to be written */
+	SSL_CTX *tls_next;  /* a handshake waits for the output to be written */
+	struct event *push; /* plain: writes what this round of the loop has said */
 	struct loop_timer *deadline;
 	int64_t timeout_ms;
 	size_t high_water;
@@ -61,6 +63,8 @@ static void destroy(struct stream *s)
 	if (s->finishing)
 		loop_disown(&s->orphan);
 	free_bev(s);
+	if (s->push != NULL)
+		event_free(s->push);
 	loop_timer_free(&s->deadline);
 	SSL_CTX_free(s->tls_next);
 	free(s);
@@ -109,13 +113,37 @@ static void on_write(struct bufferevent *bev, void *arg)
 {
 	struct stream *s = arg;
 
-	(void)bev;
+	if (!s->tls)
+		bufferevent_disable(bev, EV_WRITE); /* the next output is pushed first */
 	if (s->finishing)
 		linger(s);
 	else if (s->tls_next != NULL)
 		begin_tls(s);
 	else if (s->cb->drained != NULL)
 		s->cb->drained(s->arg);
+}
+
+/* A bufferevent asks the kernel for each reply whether it may write, and takes the question back: two system calls and
+ * a turn of the loop for an answer that is nearly always yes. So small output is written first, and only what is left
+ * over waits for the kernel's word. Large output goes its way by turns, so that nobody keeps the loop to himself. */
+static void on_push(evutil_socket_t fd, short what, void *arg)
+{
+	struct stream *s = arg;
+	struct evbuffer *out = bufferevent_get_output(s->bev);
+
+	(void)fd;
+	(void)what;
+	if (s->tls || evbuffer_get_length(out) == 0)
+		return;
+	if (evbuffer_get_length(out) <= PUSH_MAX) {
+		evbuffer_unfreeze(out, 1);
+		evbuffer_write(out, bufferevent_getfd(s->bev));
+		evbuffer_freeze(out, 1);
+	}
+	if (evbuffer_get_length(out) > 0)
+		bufferevent_enable(s->bev, EV_WRITE); /* an error is found there again, and told */
+	else
+		on_write(s->bev, s);
 }
 
 static enum stream_end why_ended(const struct stream *s, short what)
@@ -181,7 +209,10 @@ static void make_bev(struct stream *s, int fd, SSL_CTX *tls)
 	bufferevent_set_max_single_write(s->bev, SINGLE_WRITE);
 	bufferevent_setwatermark(s->bev, EV_READ, 0, s->high_water);
 	apply_timeout(s);
-	bufferevent_enable(s->bev, EV_WRITE);
+	if (ssl != NULL)
+		bufferevent_enable(s->bev, EV_WRITE);
+	else
+		bufferevent_disable(s->bev, EV_WRITE);
 	set_reading(s);
 }
 
@@ -190,6 +221,9 @@ struct stream *stream_accept(struct loop *l, int fd, SSL_CTX *tls, const struct 
 	struct stream *s = xcalloc(1, sizeof *s);
 
 	*s = (struct stream){.loop = l, .cb = cb, .arg = arg, .high_water = HIGH_WATER};
+	s->push = event_new(loop_base(l), -1, 0, on_push, s);
+	if (s->push == NULL)
+		abort();
 	make_bev(s, fd, tls);
 	return s;
 }
@@ -215,6 +249,8 @@ struct evbuffer *stream_out(struct stream *s)
 void stream_write(struct stream *s, const void *p, size_t n)
 {
 	bufferevent_write(s->bev, p, n);
+	if (!s->tls)
+		event_active(s->push, EV_TIMEOUT, 0);
 }
 
 void stream_set_timeout(struct stream *s, int64_t ms)
