@@ -14,7 +14,17 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { SLACK_BYTES = 4 * 1024 * 1024, SLACK_INODES = 16, STOP_POLL_MS = 20 };
+enum {
+	SLACK_BYTES = 4 * 1024 * 1024,
+	SLACK_INODES = 16,
+	/* Where so much is left over, nobody fills it within AMPLE_MS: until then nothing is measured again. */
+	AMPLE_BYTES = 1024 * 1024 * 1024,
+	AMPLE_INODES = 100 * 1000,
+	AMPLE_MS = 50,
+	SMALL_BYTES = 1024 * 1024,
+	SMALL_INODES = 100,
+	STOP_POLL_MS = 20
+};
 
 const char delivery_schema[] =
     /* dests: "m USER" or "q", a line each. bytes is NULL where .spool/NAME holds them. */
@@ -148,17 +158,31 @@ void delivery_drop_ballast(struct delivery *d)
 	ballast_release(d->state_fd);
 }
 
+static bool all_have_room(const struct delivery *d, uint64_t bytes, uint64_t inodes, uint64_t in_state)
+{
+	return fd_has_room(d->spool_fd, bytes, inodes) && fd_has_room(d->outqueue_fd, bytes, inodes) &&
+	       fd_has_room(d->state_fd, bytes, in_state);
+}
+
 bool delivery_fits(struct delivery *d, uint64_t bytes, uint64_t more_inodes)
 {
+	int64_t now = clock_mono_ms();
+
 	/* No disk has that much, and the sum below must not overflow: peers name sizes as they like. */
 	if (bytes > INT64_MAX / 4 || (!d->ballast && !(d->ballast = ballast_fill(d->state_fd))))
 		return false;
+	if (now < d->ample_until && bytes <= SMALL_BYTES && more_inodes <= SMALL_INODES)
+		return true;
 	/* In the log, in a file, and what is accepted but in no file yet. */
 	uint64_t need = d->unplaced_bytes + 2 * bytes + SLACK_BYTES;
 	uint64_t inodes = d->unplaced_count + d->unlinked_count + more_inodes + SLACK_INODES;
 
-	return fd_has_room(d->spool_fd, need, inodes) && fd_has_room(d->outqueue_fd, need, inodes) &&
-	       fd_has_room(d->state_fd, need, SLACK_INODES);
+	d->ample_until = 0;
+	if (all_have_room(d, need + AMPLE_BYTES, inodes + AMPLE_INODES, AMPLE_INODES)) {
+		d->ample_until = now + AMPLE_MS;
+		return true;
+	}
+	return all_have_room(d, need, inodes, SLACK_INODES);
 }
 
 bool delivery_has_room(struct delivery *d, uint64_t bytes)

@@ -19,7 +19,7 @@
 enum {
 	UNPLACED_MAX = 64 * 1024 * 1024, /* bytes in memory that no file holds yet */
 	ROUND_MS = 100,                  /* between the starts of two rounds under load */
-	WRITE_AT_ONCE = 32,              /* messages a worker writes in one task */
+	WRITE_AT_ONCE = 64,              /* messages a worker writes in one task */
 	DROP_AT_ONCE = 200,              /* rows a settling commit drops */
 	WRITE_RETRY_MS = 1000,
 	PLACE_RETRY_FIRST_MS = 1000, /* doubling */
@@ -102,6 +102,7 @@ struct delivery {
 	size_t unplaced_count;
 	size_t unlinked_count; /* names that placed messages still need: on tmpfs each costs an inode */
 	bool ballast;          /* state/ballast stands */
+	int64_t ample_until;   /* monotonic ms: there was much more room than needed */
 	size_t accepting;      /* acceptances between commit and done */
 	uint64_t seq;
 	LIST_HEAD(, box) boxes[BOX_BUCKETS];
