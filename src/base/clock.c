@@ -9,17 +9,27 @@
 #include <time.h>
 #include <unistd.h>
 
-static int64_t now_ms(clockid_t id)
+static int64_t now_us(clockid_t id)
 {
 	struct timespec ts;
 
 	clock_gettime(id, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static int64_t now_ms(clockid_t id)
+{
+	return now_us(id) / 1000;
 }
 
 int64_t clock_mono_ms(void)
 {
 	return now_ms(CLOCK_MONOTONIC);
+}
+
+int64_t clock_mono_us(void)
+{
+	return now_us(CLOCK_MONOTONIC);
 }
 
 int64_t clock_wall_s(void)
@@ -34,10 +44,7 @@ int64_t clock_wall_ms(void)
 
 int64_t clock_wall_us(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	return now_us(CLOCK_REALTIME);
 }
 
 /* Names of our own: strftime's follow the locale, RFC 5322's do not. */

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 int64_t clock_mono_ms(void); /* milliseconds since some fixed moment of this boot */
+int64_t clock_mono_us(void);
 int64_t clock_wall_s(void);  /* seconds since 1970, UTC */
 int64_t clock_wall_ms(void);
 int64_t clock_wall_us(void);

@@ -1,6 +1,7 @@
 #include "disk/database.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "disk/batch.h"
 #include "disk/conn.h"
@@ -16,6 +17,7 @@ enum {
 	BATCH_JOBS = 200,
 	BATCH_BYTES = 1024 * 1024,
 	LANES = 128,
+	CROWD_MAX_US = 10 * 1000,
 	CHECK_PAGES = 16 * 1024,
 	PAGE = 4096,
 	WAL_PASSIVE = 4 * 1024 * 1024 / PAGE, /* pages from which the second connection checkpoints */
@@ -46,7 +48,9 @@ struct database {
 	pthread_mutex_t lock;
 	pthread_cond_t work, reads, grown;
 	struct lane lanes[LANES];
-	size_t next_lane, waiting;
+	size_t next_lane, waiting, wanted; /* wanted: so many waiting wake the writer */
+	size_t crowd;                      /* the writer's: jobs of the last batch */
+	int64_t commit_us;                 /* how long it took */
 	struct read_job *first_read, **last_read;
 	bool ending, checkpoint_wanted, checkpoint_ending;
 };
@@ -88,6 +92,16 @@ static int look_over(struct db_conn *c, struct err *e)
 	return rc;
 }
 
+static void init_monotonic(pthread_cond_t *c)
+{
+	pthread_condattr_t a;
+
+	pthread_condattr_init(&a);
+	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+	pthread_cond_init(c, &a);
+	pthread_condattr_destroy(&a);
+}
+
 struct database *database_open(const char *path, const char *const *schemas, struct err *e)
 {
 	struct database *d = xcalloc(1, sizeof *d);
@@ -95,7 +109,7 @@ struct database *database_open(const char *path, const char *const *schemas, str
 	d->path = xstrdup(path);
 	d->schemas = schemas;
 	pthread_mutex_init(&d->lock, NULL);
-	pthread_cond_init(&d->work, NULL);
+	init_monotonic(&d->work);
 	pthread_cond_init(&d->reads, NULL);
 	pthread_cond_init(&d->grown, NULL);
 	for (size_t i = 0; i < LANES; i++)
@@ -185,6 +199,42 @@ static void after_commit(struct database *d)
 	pthread_mutex_unlock(&d->lock);
 }
 
+static struct timespec later(int64_t us)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += (time_t)(us / 1000000);
+	t.tv_nsec += (long)(us % 1000000 * 1000);
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
+	}
+	return t;
+}
+
+/* Those whom the last commit answered are about to come again; whoever is first would else commit alone, and all others
+ * wait for that. So the first waits for as many as there were, a fraction of a commit at most. Under the lock. */
+static void await_crowd(struct database *d)
+{
+	const struct timespec end = later(d->commit_us / 2 < CROWD_MAX_US ? d->commit_us / 2 : CROWD_MAX_US);
+
+	d->wanted = d->crowd;
+	while (d->waiting < d->wanted && !d->ending)
+		if (pthread_cond_timedwait(&d->work, &d->lock, &end) != 0)
+			break;
+	d->wanted = 1;
+}
+
+static size_t count(const struct db_node *batch)
+{
+	size_t n = 0;
+
+	for (; batch != NULL; batch = batch->next)
+		n++;
+	return n;
+}
+
 static void *write_loop(void *arg)
 {
 	struct database *d = arg;
@@ -193,11 +243,15 @@ static void *write_loop(void *arg)
 		pthread_mutex_lock(&d->lock);
 		while (d->waiting == 0 && !d->ending)
 			pthread_cond_wait(&d->work, &d->lock);
+		await_crowd(d);
 		struct db_node *batch = take_batch(d);
 		pthread_mutex_unlock(&d->lock);
 		if (batch == NULL)
 			return NULL;
+		int64_t began = clock_mono_us();
 		batch_run(&d->writer, d->path, batch);
+		d->commit_us = clock_mono_us() - began;
+		d->crowd = count(batch);
 		loop_post(d->loop, run_dones, batch);
 		after_commit(d);
 	}
@@ -291,7 +345,8 @@ void database_submit(struct database *d, const struct db_job *job)
 	*lane->last = n;
 	lane->last = &n->next;
 	d->waiting++;
-	pthread_cond_signal(&d->work);
+	if (d->waiting >= d->wanted)
+		pthread_cond_signal(&d->work);
 	pthread_mutex_unlock(&d->lock);
 }
 
