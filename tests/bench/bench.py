@@ -10,9 +10,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from rig import report  # noqa: E402
-from jobs import b1_accept, b3_pop3, b4_collect, b6_send, b7_sort  # noqa: E402
+from jobs import b10_log, b1_accept, b3_pop3, b4_collect, b6_send, b7_sort, b8_memory, b9_growth  # noqa: E402
 
-JOBS = {**b1_accept.JOBS, **b3_pop3.JOBS, **b4_collect.JOBS, **b6_send.JOBS, **b7_sort.JOBS}
+JOBS = {**b1_accept.JOBS, **b3_pop3.JOBS, **b4_collect.JOBS, **b6_send.JOBS, **b7_sort.JOBS,
+        **b8_memory.JOBS, **b9_growth.JOBS, **b10_log.JOBS}
 
 
 class Options:

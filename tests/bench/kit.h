@@ -18,8 +18,9 @@ long option_n(int argc, char **argv, const char *name, long fallback);
 
 /* ---- messages ----
  *
- * Message `id` is a few header lines, one of which holds the id as eight digits (and Subject id % 200), and a body that depends on the size
- * alone: so whoever receives it can tell which one it is and that it is whole. No line begins with a dot. */
+ * Message `id` is a few header lines, one of which holds the id as eight digits (and Subject id % 200), and a body that
+ * depends on the size alone: so whoever receives it can tell which one it is and that it is whole. No line begins with
+ * a dot. */
 struct message {
 	char *bytes;    /* owned */
 	size_t n, body; /* the body begins at `body` */

@@ -1,0 +1,148 @@
+"""B8: memory when idle, for each idle connection, with large mailboxes open, and after load."""
+import os
+import socket
+import ssl
+import time
+
+from lib import ca as authority, clients, scratch
+from rig import memory, peers, tools
+from rig.contest import Row
+
+CONNECTIONS, USERS, BIG, BIG_BOXES = 400, 20, 100000, 4
+
+
+def tls_client():
+    c = ssl.create_default_context()
+    c.check_hostname = False
+    c.verify_mode = ssl.CERT_NONE
+    return c
+
+
+def idle(port, n, tls=None, before=b""):
+    """n connections that have seen a greeting (and a reply, where something is sent) and say nothing more."""
+    out = []
+    for _ in range(n):
+        s = socket.create_connection(("127.0.0.1", port), 20)
+        if tls:
+            s = tls.wrap_socket(s)
+        s.recv(1024)
+        if before:
+            s.sendall(before)
+            s.recv(4096)
+        out.append(s)
+    return out
+
+
+def per_connection(pid, port, n, tls=None, before=b""):
+    """KiB for each of n idle connections; the first few have paid for what all share."""
+    first = idle(port, 20, tls, before)
+    base = memory.pss(pid)
+    more = idle(port, n, tls, before)
+    time.sleep(0.5)
+    grown = memory.pss(pid) - base
+    for s in first + more:
+        s.close()
+    time.sleep(0.5)
+    return grown / n
+
+
+def secured(cert, key):
+    pops, smtps = scratch.free_port(), scratch.free_port()
+    s = peers.Ours(USERS, {"tls": {"certificate": cert, "key": key}, "pop3": {"tls_port": pops}, "smtp": {"tls_port": smtps}})
+    s.pops, s.smtps = pops, smtps
+    return s
+
+
+def big_box(folder, messages, size=1024, owner=None):
+    """A large mailbox: hard links to a few files, since ext4 allows 65,000 to each."""
+    for sub in ("", "tmp", "new", "cur"):
+        os.makedirs(folder / sub, exist_ok=True)
+    made = None
+    for i in range(messages):
+        name = str(folder / "cur" / f"{1700000000 + i}.M{i % 1000000:06d}P1.bench,S={size},W={size}:2,S")
+        if i % 60000 == 0:
+            with open(name, "wb") as f:
+                f.write(b"Subject: one of many\r\n\r\n" + b"x" * (size - 26) + b"\r\n")
+            if owner is not None:
+                os.chown(name, owner.pw_uid, owner.pw_gid)
+            made = name
+        else:
+            os.link(made, name)
+
+
+def open_boxes(s, boxes, messages):
+    """KiB for each open mailbox of so many messages."""
+    for f in s.folders[:boxes]:
+        big_box(f, messages)
+    base, lines = memory.pss(s.pid), []
+    for i in range(boxes):
+        p = clients.POP3(s.gateway.pop3_port, f"u{i}", "x", timeout=120)
+        assert p.stat()[0] == messages, p.stat()
+        lines.append(p)
+    grown = memory.pss(s.pid) - base
+    for p in lines:
+        p.close()
+    return grown / boxes
+
+
+def after_load(s, messages):
+    """PSS in KiB after so many messages, and after as many again."""
+    out = []
+    for _ in range(2):
+        s.clear()
+        tools.run("smtp_load", port=s.port, connections=20, messages=messages)
+        tools.wait_until(lambda: s.count() >= messages, step=0.2)
+        time.sleep(1)
+        out.append(memory.pss(s.pid))
+    return out
+
+
+def dovecot(cert, key, tuned):
+    d = peers.Dovecot(cert, key, USERS, tuned)
+    try:
+        time.sleep(1)
+        return {"idle": memory.pss(d.process.pid), "pop3": per_connection(d.process.pid, d.port, 60),
+                "pop3s": per_connection(d.process.pid, d.tls_port, 60, tls_client())}
+    finally:
+        d.close()
+
+
+def postfix():
+    p = peers.Postfix(USERS)
+    try:
+        pid = int((p.home / "queue/pid/master.pid").read_text())
+        time.sleep(1)
+        return {"idle": memory.pss(pid), "smtp": per_connection(pid, p.port, 60)}
+    finally:
+        p.close()
+
+
+def connections(s):
+    tls, gate, hello = tls_client(), s.gateway, b"EHLO a\r\n"
+    yield "an idle POP3 connection", per_connection(s.pid, gate.pop3_port, CONNECTIONS), "pop3", 6
+    yield "an idle SMTP connection", per_connection(s.pid, gate.smtp_port, CONNECTIONS, before=hello), "smtp", 6
+    yield "an idle POP3 connection, TLS", per_connection(s.pid, s.pops, CONNECTIONS, tls), "pop3s", 40
+    yield "an idle SMTP connection, TLS", per_connection(s.pid, s.smtps, CONNECTIONS, tls, hello), "smtps", 40
+
+
+def b8(o):
+    ca = authority.CA()
+    cert, key = ca.issue("pop.test")
+    them = {"Dovecot": dovecot(cert, key, False), "Dovecot tuned": dovecot(cert, key, True), "Postfix": postfix()}
+    s, big = secured(cert, key), o.scaled(BIG)
+    try:
+        time.sleep(1)
+        rows = [("idle, PSS", memory.pss(s.pid), "idle", 12 * 1024), *connections(s)]
+        once, twice = after_load(s, o.scaled(20000))
+        rows.append(("PSS after load: growth by as much load again", max(twice - once, 0), "", 1024))
+        rows.append(("PSS after load", twice, "", None))
+        s.clear()
+        rows.append((f"an open mailbox of {big:,} messages", open_boxes(s, BIG_BOXES, big), "", None))
+    finally:
+        s.close()
+        ca.close()
+    return [Row("B8", what, "KiB", {"ofmsrv": [v], **{n: [f[key]] for n, f in them.items() if key in f}},
+                targets=[(f"≤ {bound:,} KiB", bound, None)] if bound else (), better="less") for what, v, key, bound in rows]
+
+
+JOBS = {"B8": b8}
