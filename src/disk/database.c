@@ -20,8 +20,8 @@ enum {
 	CROWD_MAX_US = 10 * 1000,
 	CHECK_PAGES = 16 * 1024,
 	PAGE = 4096,
-	WAL_PASSIVE = 4 * 1024 * 1024 / PAGE, /* pages from which the second connection checkpoints */
-	WAL_RESTART = 32 * 1024 * 1024 / PAGE /* pages from which the writer waits for it */
+	WAL_PASSIVE = 16 * 1024 * 1024 / PAGE, /* pages from which the second connection checkpoints */
+	WAL_RESTART = 32 * 1024 * 1024 / PAGE  /* pages from which the writer waits for it */
 };
 
 struct lane {
