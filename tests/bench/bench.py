@@ -10,10 +10,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from rig import report  # noqa: E402
-from jobs import b10_log, b1_accept, b3_pop3, b4_collect, b6_send, b7_sort, b8_memory, b9_growth  # noqa: E402
+from jobs import b10_log, b1_accept, b3_pop3, b4_collect, b6_send, b7_sort, b8_memory, b9_growth, load  # noqa: E402
 
 JOBS = {**b1_accept.JOBS, **b3_pop3.JOBS, **b4_collect.JOBS, **b6_send.JOBS, **b7_sort.JOBS,
-        **b8_memory.JOBS, **b9_growth.JOBS, **b10_log.JOBS}
+        **b8_memory.JOBS, **b9_growth.JOBS, **b10_log.JOBS, **load.JOBS}
 
 
 class Options:
@@ -31,7 +31,7 @@ def machine():
 
 def main():
     a = argparse.ArgumentParser(description=__doc__)
-    a.add_argument("jobs", nargs="*", help="B1 … B10; without any, all")
+    a.add_argument("jobs", nargs="*", help="B1 … B10, L (latency under load), G (growth); without any, all")
     a.add_argument("--rounds", type=int, default=3)
     a.add_argument("--scale", type=float, default=1.0, help="so much of each job's usual work")
     a.add_argument("--json", help="writes the figures there, over those of the same jobs")
@@ -64,7 +64,7 @@ def keep(path, rows, before):
     new = [r for r in old["rows"] if r["job"] not in ran]
     for r in rows:
         new.append(dict(r.as_json(), loadavg=[round(before["loadavg"][0], 1), round(os.getloadavg()[0], 1)]))
-    new.sort(key=lambda r: (int(r["job"][1:]) if r["job"][1:].isdigit() else 99))
+    new.sort(key=lambda r: list(JOBS).index(r["job"]) if r["job"] in JOBS else 99)
     path.write_text(json.dumps({"machine": before, "rows": new}, indent=1, ensure_ascii=False) + "\n")
 
 

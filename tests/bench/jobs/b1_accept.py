@@ -1,7 +1,7 @@
 """B1: 4 KB messages by SMTP over 20 connections, durable before 250. B2: the same over one."""
 import time
 
-from rig import mail, peers, tools
+from rig import mail, memory, peers, tools
 from rig.contest import Contest, Row
 
 SIZE = 4096
@@ -13,13 +13,14 @@ def accept(server, messages, connections):
     first = getattr(server, "sent", 0)
     server.sent = first + messages
     tools.settle_disk()
-    began = time.monotonic()
+    cpu, written, began = memory.cpu(server.pid), memory.written(server.pid), time.monotonic()
     got = tools.run("smtp_load", port=server.port, connections=connections, messages=messages, size=SIZE, first=first)
     assert got["accepted"] == messages, got
     last = tools.wait_until(lambda: server.count() >= server.sent)
+    cpu, written = memory.cpu(server.pid) - cpu, memory.written(server.pid) - written
     mail.check(server.folders, range(server.sent), SIZE)
-    return {"accepted": messages / got["seconds"], "in new/": messages / (last - began), "p50": 1000 * got["p50"],
-            "p99": 1000 * got["p99"]}
+    return {"cpu": 1e6 * cpu / messages, "written": written / messages / 1024, "accepted": messages / got["seconds"],
+            "in new/": messages / (last - began), "p99": 1000 * got["p99"]}
 
 
 def duel(o, job, connections, ours, theirs, limits):
@@ -42,6 +43,8 @@ def b1(o):
             [("≥ 20 × Postfix", 20, "Postfix"), ("≥ 1.2 × the limit", 1.2, files)]),
         Row("B1", "the same: all in new/", "messages/s", c.row("in new/"), limits, [("≥ 10 × Postfix", 10, "Postfix")]),
         Row("B1", "the same: one submission, 99th percentile", "ms", c.row("p99"), better="less"),
+        Row("B1", "the same: processor time a message", "µs", c.row("cpu"), better="less"),
+        Row("B1", "the same: written to the disk a message", "KiB", c.row("written"), better="less"),
     ]
 
 

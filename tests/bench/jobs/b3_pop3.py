@@ -1,6 +1,6 @@
 """B3: POP3 for the LAN: 20 clients empty mailboxes of 200 messages; log-ins; large messages."""
-from lib import ca as authority
-from rig import peers, tools
+from lib import ca as authority, scratch
+from rig import memory, peers, tools
 from rig.contest import Contest, Row
 
 USERS, MESSAGES, SIZE, LARGE = 20, 200, 4096, 8 * 1024 * 1024
@@ -15,9 +15,10 @@ def port_of(server, tls):
 def drain(server, tls, depth, messages, size=SIZE, delete=1):
     peers.put_boxes(server, messages, size)
     tools.settle_disk()
+    cpu = memory.cpu(server.pid)
     got = tools.run("pop3_drain", port=port_of(server, tls), boxes=USERS, at_once=20, messages=messages, size=size,
                     depth=depth, tls=int(tls), delete=delete)
-    return got
+    return dict(got, cpu=memory.cpu(server.pid) - cpu)
 
 
 def logins(server, tls, n):
@@ -33,14 +34,13 @@ class Null:
         self.cert, self.key = cert, key
 
     def drain(self, tls, depth, messages, size=SIZE, delete=1):
-        with tools.Server("null_pop3", tools.scratch.free_port(), boxes=USERS, messages=messages, size=size,
+        with tools.Server("null_pop3", scratch.free_port(), boxes=USERS, messages=messages, size=size,
                           cert=self.cert if tls else None, key=self.key if tls else None) as s:
             return tools.run("pop3_drain", port=s.port, user="a", boxes=USERS, at_once=20, messages=messages, size=size,
                              depth=depth, tls=int(tls), delete=delete)
 
 
 def ours(cert, key):
-    from lib import scratch
     port = scratch.free_port()
     users = {f"user u{i}": {"password": "x"} for i in range(USERS)}
     s = peers.Ours(USERS, {"tls": {"certificate": cert, "key": key}, "pop3": {"tls_port": port}, **users})
@@ -58,11 +58,14 @@ def b3(o):
     try:
         for name, depth, tls in WAYS:
             def run(s, depth=depth, tls=tls):
-                return USERS * messages / s(tls, depth, messages)["seconds"]
+                got = s(tls, depth, messages)
+                return {"": USERS * messages / got["seconds"], "cpu": 1e6 * got.get("cpu", 0) / (USERS * messages)}
             runs = {s.name: (lambda s=s: run(lambda *a: drain(s, *a))) for s in servers}
             c = Contest(o.rounds, {null.name: lambda: run(null.drain), **runs}, f"B3 {name}")
             rows.append(Row("B3", f"POP3, 20 mailboxes × {messages}, {name}", "messages/s", c.row("", [s.name for s in servers]),
                             c.row("", [null.name]), [(f"≥ 2 × {TUNED}", 2, TUNED)]))
+            rows.append(Row("B3", f"the same: processor time a message, {name}", "µs", c.row("cpu", [s.name for s in servers]),
+                            better="less"))
         for tls in (False, True):
             c = Contest(o.rounds, {s.name: (lambda s=s: logins(s, tls, 200 if s.name == "Dovecot" else o.scaled(2000)))
                                    for s in servers}, "B3 log-in")

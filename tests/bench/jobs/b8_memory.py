@@ -54,12 +54,14 @@ def secured(cert, key):
 
 
 def big_box(folder, messages, size=1024, owner=None):
-    """A large mailbox: hard links to a few files, since ext4 allows 65,000 to each."""
+    """A large mailbox: hard links to a few files, since ext4 allows 65,000 to each. Names are as the gateway gives them, or,
+    where an owner is given, as Dovecot does; both tell sizes."""
     for sub in ("", "tmp", "new", "cur"):
         os.makedirs(folder / sub, exist_ok=True)
     made = None
     for i in range(messages):
-        name = str(folder / "cur" / f"{1700000000 + i}.M{i % 1000000:06d}P1.bench,S={size},W={size}:2,S")
+        unique = f"{i:020x},S={size}" if owner is None else f"M{i % 1000000:06d}P1.bench,S={size},W={size}"
+        name = str(folder / "cur" / f"{1700000000 + i}.{unique}:2,S")
         if i % 60000 == 0:
             with open(name, "wb") as f:
                 f.write(b"Subject: one of many\r\n\r\n" + b"x" * (size - 26) + b"\r\n")

@@ -70,6 +70,7 @@ class Postfix:
         self.folders = [self.home / "mail" / f"u{i}" for i in range(users)]
         self.postfix("start")
         scratch.wait_for(lambda: greets(self.port), 30, lambda: "Postfix: " + scratch.tail(self.home / "maillog"))
+        self.pid = int((self.home / "queue/pid/master.pid").read_text())
 
     def postfix(self, *args, program="postfix"):
         subprocess.run([f"/usr/sbin/{program}", "-c", str(self.home / "etc"), *args], stdin=subprocess.DEVNULL,
@@ -117,6 +118,7 @@ class Dovecot:
         self.process = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", str(self.home / "dovecot.conf")],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=open(self.home / "stderr", "ab"), start_new_session=True)
+        self.pid = self.process.pid
         scratch.wait_for(lambda: scratch.listens(self.port), 20,
                          lambda: "Dovecot: " + scratch.tail(self.home / "stderr") + scratch.tail(self.home / "dovecot.log"))
 

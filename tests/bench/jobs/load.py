@@ -1,0 +1,95 @@
+"""L: what a user waits while 100 accounts are being collected and a mailbox of 100,000 messages is opened, over and over.
+G: starting with much of everything, after a crash too."""
+import threading
+import time
+
+from lib import ca as authority, scratch
+from rig import memory, peers, tools
+from rig.contest import Row
+
+from . import b4_collect, b8_memory
+
+
+def waits(s, n):
+    """99th percentiles in ms: a submission, a log-in."""
+    sent = tools.run("smtp_load", port=s.port, connections=1, messages=n, users=10)
+    entered = tools.run("pop3_drain", port=s.gateway.pop3_port, user="u1", mode="login", boxes=1, at_once=1, logins=n)
+    return {"submission": 1000 * sent["p99"], "log-in": 1000 * entered["p99"], "submission, median": 1000 * sent["p50"],
+            "log-in, median": 1000 * entered["p50"]}
+
+
+def busy(s, stop):
+    """Opens u0's large mailbox again and again."""
+    while not stop.is_set():
+        tools.run("pop3_drain", port=s.gateway.pop3_port, mode="open", boxes=1, at_once=1)
+
+
+def latency(o):
+    ca = authority.CA()
+    cert, key = ca.issue("collect.test")
+    boxes, n, stop = 100, o.scaled(300), threading.Event()
+    try:
+        with b4_collect.provider(cert, key, boxes, o.scaled(1000), 20) as port:
+            sections = {f"account a{i}": {"host": "127.0.0.1", "port": port, "user": f"a{i}", "password": "x", "ca_file": ca.cert,
+                                          "deliver": f"u{2 + i % 18}"} for i in range(boxes)}
+            s = peers.Ours(20, {"sync": {"parallel": 100}, **sections})
+            b8_memory.big_box(s.folders[0], o.scaled(100000))
+            quiet = waits(s, n)
+            opener = threading.Thread(target=busy, args=(s, stop))
+            s.gateway.ctl("sync")
+            opener.start()
+            loaded = waits(s, n)
+            running = s.gateway.json("status").get("sync")
+            stop.set()
+            opener.join()
+            s.close()
+    finally:
+        stop.set()
+        ca.close()
+    note = "" if running else "the collection had ended before the measurement did"
+    return [Row("L", f"{what} while 100 accounts are collected and a large mailbox opens", "ms", {"ofmsrv": [loaded[key]]},
+                {"when idle": [quiet[key]]}, better="less", note=note)
+            for what, key in (("a submission, median", "submission, median"), ("a submission, 99th percentile", "submission"),
+                              ("a log-in, median", "log-in, median"), ("a log-in, 99th percentile", "log-in"))]
+
+
+def start_time(s):
+    began = time.monotonic()
+    s.gateway.start()
+    return time.monotonic() - began, memory.pss(s.gateway.process.pid) / 1024
+
+
+def grown(what, sections, users=20):
+    s = peers.Ours(users, sections)
+    try:
+        s.gateway.stop()
+        seconds, mb = start_time(s)
+        return [(f"start with {what}", "s", seconds), (f"PSS with {what}", "MiB", mb)]
+    finally:
+        s.close()
+
+
+def outqueue(n):
+    """n messages wait for a relay that is down; then the program is killed."""
+    s = peers.Ours(1, {"relay": {"host": "127.0.0.1", "port": scratch.free_port(), "security": "none", "auth": "off",
+                                 "sender": "office@firm.example"}})
+    try:
+        tools.run("smtp_load", port=s.port, connections=20, messages=n, domain="far.example")
+        s.gateway.kill()
+        seconds, mb = start_time(s)
+        began = time.monotonic()
+        listed = len(s.gateway.ctl_ok("queue", "list", timeout=300).splitlines())
+        assert listed >= n, listed
+        return [(f"start after a crash with {n:,} in the outqueue", "s", seconds),
+                (f"PSS with {n:,} in the outqueue", "MiB", mb), (f"ofmctl queue list of {n:,}", "s", time.monotonic() - began)]
+    finally:
+        s.close()
+
+
+def growth(o):
+    rules = {f"rule r{i}": {"field": "Subject", "contains": f"word{i}", "deliver": "u0"} for i in range(10000)}
+    figures = [*grown("1,000 users", {}, 1000), *grown("10,000 rules", rules), *outqueue(o.scaled(100000))]
+    return [Row("G", what, unit, {"ofmsrv": [v]}, better="less") for what, unit, v in figures]
+
+
+JOBS = {"L": latency, "G": growth}
