@@ -11,7 +11,7 @@ packages() {
 		;;
 	test)
 		echo libcmocka-dev python3-pytest openssl ca-certificates dovecot-pop3d postfix procps iproute2 strace git \
-			fetchmail mpop getmail6 mutt curl msmtp swaks libnet-ssleay-perl libauthen-sasl-perl
+			mandoc fetchmail mpop getmail6 mutt curl msmtp swaks libnet-ssleay-perl libauthen-sasl-perl
 		;;
 	model) echo spin gcc ;;
 	lint) echo clang clang-format clang-tidy cppcheck shellcheck git ;;
