@@ -45,8 +45,9 @@ all: $(BIN)ofmsrv $(BIN)ofmctl
 $(BIN)ofmsrv: $(BUILD)/src/main.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# SRV records and the screen are ofmctl's alone.
 $(BIN)ofmctl: $(CTL_OBJ) $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lncursesw -ltinfo -lresolv
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@

@@ -7,7 +7,7 @@ packages() {
 	case $1 in
 	build)
 		echo gcc libc6-dev make pkg-config python3 libcurl4-openssl-dev libssl-dev libpcre2-dev libevent-dev \
-			libsqlite3-dev libjansson-dev libiniparser-dev libcrypt-dev
+			libsqlite3-dev libjansson-dev libiniparser-dev libcrypt-dev libncurses-dev
 		;;
 	test)
 		echo libcmocka-dev python3-pytest openssl ca-certificates dovecot-pop3d postfix procps iproute2 strace git \
