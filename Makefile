@@ -139,7 +139,7 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIB)
 # ---- speed ----
 
 BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(filter-out tests/bench/kit.c,$(wildcard tests/bench/*.c)))
-.PHONY: bench bench-build
+.PHONY: bench bench-build bench-sorter
 # Side by side with its peers; B=B4 (or B="B1 B2"): those jobs alone, JSON=file: the figures, ROUNDS=, SCALE=.
 bench:
 	@tools/deps.sh build test bench
@@ -150,6 +150,14 @@ bench-build: $(BENCH_BIN)
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/kit.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lssl -lcrypto -pthread
+
+# The sorter alone: messages a second on one core, by kinds of rules.
+bench-sorter: $(BUILD)/bench/bench_sorter
+	@$<
+
+$(BUILD)/bench/bench_sorter: $(BUILD)/tests/bench/bench_sorter.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # ---- proof ----
 
@@ -231,6 +239,7 @@ help:
 	@echo 'make bench       speed beside Postfix, Dovecot, fetchmail and others; B=B4: one job, JSON=file: figures'
 	@echo 'make model       checks the model of delivery in every state that crashes can leave (spin)'
 	@echo 'make crash       kills and fails the program at every point (hours); powerloss TIME=s: power cuts, replayed'
+	@echo 'make bench-sorter: how fast the sorter alone is'
 	@echo 'make lint        clang-format, clang-tidy, cppcheck, shellcheck; layers, sizes: the gates on structure'
 	@echo 'make keys        writes the list of keys into the manual anew'
 	@echo 'make install     DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR)), STATEDIR ($(STATEDIR))'

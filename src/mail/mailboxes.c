@@ -142,9 +142,10 @@ static char *local_part(struct slice s)
 		char c = s.p[i];
 		if (c == '\\' && i + 1 < s.n)
 			c = s.p[++i];
-		else if (c == '"' || c == '\r' || c == '\n')
+		else if (c == '"')
 			continue;
-		ok = c != '\0' && buf_add_char(&out, c);
+		if (c != '\r' && c != '\n') /* a fold, whatever stands before it */
+			ok = c != '\0' && buf_add_char(&out, c);
 	}
 	if (ok && out.n > 0)
 		return buf_steal(&out);
@@ -173,7 +174,8 @@ static bool make_mailbox(struct reader *r, struct word local, struct slice domai
 	return true;
 }
 
-/* Stands behind "@". The domain without a dot at its end; "" where there is none. */
+/* Stands behind "@". The domain without a dot at its end; "" where there is none. A literal holds no "[": nobody looks
+ * for the end of one further than to the next. */
 static struct slice read_domain(struct reader *r)
 {
 	size_t start;
@@ -181,7 +183,8 @@ static struct slice read_domain(struct reader *r)
 	skip_cfws(r);
 	start = r->at;
 	if (peek(r) == '[') {
-		while (r->at < r->s.n && peek(r) != ']' && (unsigned char)peek(r) > ' ')
+		r->at++;
+		while (r->at < r->s.n && peek(r) != ']' && peek(r) != '[' && (unsigned char)peek(r) > ' ')
 			r->at++;
 		if (peek(r) != ']')
 			return slice_sub(r->s, r->at, 0);

@@ -1,24 +1,38 @@
-/* The automaton of Aho and Corasick over classes of characters, for the first characters of each wanted text. */
+/* The automaton of Aho and Corasick over classes of characters, for the first characters of each wanted text; the
+ * others are compared where those were found. */
 #include "sort/filter.h"
 
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A few characters tell texts apart well enough, and keep the table in the processor's cache. */
-enum { DEPTH = 6, CLASS_OTHER = 255, NONE = UINT32_MAX };
+enum {
+	DEPTH = 6,     /* so few characters keep the table in the processor's cache */
+	TAIL_MAX = 64, /* characters behind them that are compared */
+	HITS_MAX = 16, /* of one state in one text; whoever has it repeat itself more often names all that begin so */
+	CLASS_OTHER = 255,
+	NONE = UINT32_MAX
+};
 
 struct state {
-	uint32_t outputs; /* first in `next_output` of the texts that end here, or NONE */
+	uint32_t outputs; /* first of the texts whose beginning ends here, or NONE */
 	uint32_t shorter; /* the longest other state with outputs that is an end of this one, or NONE */
 	bool any;         /* it or a shorter one has outputs */
 };
 
+struct output {
+	uint32_t who, next; /* next: with the same beginning, or NONE */
+	uint32_t tail;      /* offset of the classes behind the beginning, in `tails` */
+	uint32_t ntail;
+};
+
 struct filter {
-	size_t n;               /* wanted texts */
-	uint32_t *next_output;  /* n of them: chains of texts with the same beginning */
+	size_t n; /* wanted texts */
+	struct output *outputs;
+	struct buf tails;
 	unsigned char ids[256]; /* class -> column; 0 for what no text holds */
 	uint32_t columns;
 	uint32_t *go; /* nstates * columns */
@@ -27,7 +41,7 @@ struct filter {
 };
 
 struct filter_scratch {
-	bool *seen; /* a state, in this text */
+	unsigned char *hits; /* of a state, in this text */
 	uint32_t *touched;
 };
 
@@ -54,15 +68,16 @@ unsigned char filter_class(uint32_t cp)
 	return CLASS_OTHER;
 }
 
-/* Classes of the text's first characters. */
-static size_t beginning(const char *text, unsigned char to[static DEPTH])
+/* Classes of the text's first characters; *rest is the offset behind them. */
+static size_t beginning(const char *text, unsigned char to[static DEPTH], size_t *rest)
 {
 	struct slice s = slice_of(text);
 	size_t n = 0;
 	uint32_t cp = 0;
 
-	for (size_t at = 0, len; at < s.n && n < DEPTH; at += len) {
-		len = utf8_next(s, at, &cp);
+	*rest = 0;
+	for (size_t len; *rest < s.n && n < DEPTH; *rest += len) {
+		len = utf8_next(s, *rest, &cp);
 		if (len == 0)
 			break;
 		to[n++] = filter_class(cp);
@@ -70,15 +85,15 @@ static size_t beginning(const char *text, unsigned char to[static DEPTH])
 	return n;
 }
 
-/* Gives each class that occurs a column. */
-static size_t number_classes(struct filter *f, const char *const *wanted)
+/* Gives each class that occurs in a beginning a column. */
+static size_t number_classes(struct filter *f, const struct filter_wanted *wanted)
 {
 	unsigned char classes[DEPTH];
-	size_t total = 0;
+	size_t total = 0, rest;
 
 	f->columns = 1;
 	for (size_t i = 0; i < f->n; i++) {
-		size_t n = wanted[i] != NULL ? beginning(wanted[i], classes) : 0;
+		size_t n = beginning(wanted[i].text, classes, &rest);
 		for (size_t k = 0; k < n; k++)
 			if (f->ids[classes[k]] == 0)
 				f->ids[classes[k]] = (unsigned char)f->columns++;
@@ -87,10 +102,24 @@ static size_t number_classes(struct filter *f, const char *const *wanted)
 	return total;
 }
 
-static void insert(struct filter *f, uint32_t which, const char *text)
+static void add_tail(struct filter *f, struct output *o, struct slice tail)
+{
+	uint32_t cp = 0;
+
+	o->tail = (uint32_t)f->tails.n;
+	for (size_t at = 0, len; at < tail.n && o->ntail < TAIL_MAX; at += len, o->ntail++) {
+		len = utf8_next(tail, at, &cp);
+		if (len == 0)
+			return;
+		buf_add_char(&f->tails, (char)filter_class(cp));
+	}
+}
+
+static void insert(struct filter *f, uint32_t which, const struct filter_wanted *wanted)
 {
 	unsigned char classes[DEPTH];
-	size_t n = text != NULL ? beginning(text, classes) : 0;
+	size_t rest, n = beginning(wanted->text, classes, &rest);
+	struct output *o = &f->outputs[which];
 	uint32_t at = 0;
 
 	if (n == 0)
@@ -103,7 +132,8 @@ static void insert(struct filter *f, uint32_t which, const char *text)
 		}
 		at = *go;
 	}
-	f->next_output[which] = f->states[at].outputs;
+	*o = (struct output){.who = wanted->who, .next = f->states[at].outputs};
+	add_tail(f, o, slice_sub(slice_of(wanted->text), rest, SIZE_MAX));
 	f->states[at].outputs = which;
 	f->states[at].any = true;
 }
@@ -134,19 +164,20 @@ static void connect(struct filter *f)
 	free(fail);
 }
 
-struct filter *filter_new(const char *const *wanted, size_t n)
+struct filter *filter_new(const struct filter_wanted *wanted, size_t n)
 {
 	struct filter *f = xcalloc(1, sizeof *f);
 
 	f->n = n;
 	size_t most = number_classes(f, wanted) + 1;
-	f->next_output = xcalloc(n + 1, sizeof *f->next_output);
+	f->outputs = xcalloc(n + 1, sizeof *f->outputs);
+	buf_init(&f->tails, UINT32_MAX);
 	f->go = xcalloc(most * f->columns, sizeof *f->go);
 	f->states = xcalloc(most, sizeof *f->states);
 	f->states[0] = (struct state){NONE, NONE, false};
 	f->nstates = 1;
 	for (size_t i = 0; i < n; i++)
-		insert(f, (uint32_t)i, wanted[i]);
+		insert(f, (uint32_t)i, &wanted[i]);
 	connect(f);
 	return f;
 }
@@ -155,7 +186,8 @@ void filter_free(struct filter **f)
 {
 	if (*f == NULL)
 		return;
-	free((*f)->next_output);
+	free((*f)->outputs);
+	buf_free(&(*f)->tails);
 	free((*f)->go);
 	free((*f)->states);
 	free(*f);
@@ -166,7 +198,7 @@ struct filter_scratch *filter_scratch_new(const struct filter *f)
 {
 	struct filter_scratch *s = xcalloc(1, sizeof *s);
 
-	s->seen = xcalloc(f->nstates, sizeof *s->seen);
+	s->hits = xcalloc(f->nstates, sizeof *s->hits);
 	s->touched = xcalloc(f->nstates, sizeof *s->touched);
 	return s;
 }
@@ -175,38 +207,58 @@ void filter_scratch_free(struct filter_scratch **s)
 {
 	if (*s == NULL)
 		return;
-	free((*s)->seen);
+	free((*s)->hits);
 	free((*s)->touched);
 	free(*s);
 	*s = NULL;
 }
 
-/* Each state's texts are named once a text. Returns how many states were touched. */
-static uint32_t name_outputs(const struct filter *f, struct filter_scratch *s, uint32_t at, uint32_t ntouched,
-                             uint64_t *bits)
+static unsigned char class_at(struct slice text, size_t *at)
 {
-	for (; at != NONE && !s->seen[at]; at = f->states[at].shorter) {
-		s->seen[at] = true;
-		s->touched[ntouched++] = at;
-		for (uint32_t i = f->states[at].outputs; i != NONE; i = f->next_output[i])
-			bits[i / 64] |= (uint64_t)1 << i % 64;
+	unsigned char c = (unsigned char)text.p[*at];
+	uint32_t cp = c;
+	size_t len = c < 0x80 ? 1 : utf8_next(text, *at, &cp);
+
+	*at += len != 0 ? len : 1;
+	return filter_class(cp);
+}
+
+/* Whether the text goes on as the wanted one does. */
+static bool goes_on(const struct filter *f, const struct output *o, struct slice text, size_t at)
+{
+	for (uint32_t i = 0; i < o->ntail; i++)
+		if (at >= text.n || class_at(text, &at) != (unsigned char)f->tails.p[o->tail + i])
+			return false;
+	return true;
+}
+
+/* Of the state and its shorter ends. Returns how many states were touched. */
+static uint32_t name_outputs(const struct filter *f, struct filter_scratch *s, uint32_t state, struct slice text,
+                             size_t at, uint32_t ntouched, uint64_t *bits)
+{
+	for (; state != NONE && s->hits[state] <= HITS_MAX; state = f->states[state].shorter) {
+		bool all = s->hits[state] == HITS_MAX;
+		if (s->hits[state]++ == 0)
+			s->touched[ntouched++] = state;
+		for (uint32_t i = f->states[state].outputs; i != NONE; i = f->outputs[i].next) {
+			uint32_t who = f->outputs[i].who;
+			uint64_t bit = (uint64_t)1 << who % 64;
+			if ((bits[who / 64] & bit) == 0 && (all || goes_on(f, &f->outputs[i], text, at)))
+				bits[who / 64] |= bit;
+		}
 	}
 	return ntouched;
 }
 
 void filter_run(const struct filter *f, struct filter_scratch *s, struct slice text, uint64_t *bits)
 {
-	uint32_t state = 0, ntouched = 0, cp = 0;
+	uint32_t state = 0, ntouched = 0;
 
 	for (size_t at = 0; at < text.n;) {
-		unsigned char c = (unsigned char)text.p[at];
-		size_t len = c < 0x80 ? 1 : utf8_next(text, at, &cp);
-		unsigned char class = filter_class(c < 0x80 ? c : cp);
-		at += len != 0 ? len : 1;
-		state = f->go[state * f->columns + f->ids[class]];
+		state = f->go[state * f->columns + f->ids[class_at(text, &at)]];
 		if (f->states[state].any)
-			ntouched = name_outputs(f, s, state, ntouched, bits);
+			ntouched = name_outputs(f, s, state, text, at, ntouched, bits);
 	}
 	while (ntouched > 0)
-		s->seen[s->touched[--ntouched]] = false;
+		s->hits[s->touched[--ntouched]] = 0;
 }

@@ -8,14 +8,18 @@
 struct filter;
 struct filter_scratch; /* one a thread */
 
-/* wanted[i] may be NULL or "": i is then named for no text, and is for the caller to match always. Copies what it
- * needs. Texts are compared as PCRE2 does without case, or more loosely. */
-struct filter *filter_new(const char *const *wanted, size_t n);
+struct filter_wanted {
+	const char *text; /* not "" */
+	uint32_t who;     /* whom it names; one may have several texts */
+};
+
+/* Copies what it needs. Texts are compared as PCRE2 does without case, or more loosely. */
+struct filter *filter_new(const struct filter_wanted *wanted, size_t n);
 void filter_free(struct filter **f);
 struct filter_scratch *filter_scratch_new(const struct filter *f);
 void filter_scratch_free(struct filter_scratch **s);
-/* Sets bit i for each wanted text that may be in `text`, which must be valid UTF-8. bits has n bits, zeroed by the
- * caller. One step a character. */
+/* Sets the bit of each one of whose texts may be in `text`, which must be valid UTF-8. bits has room for all, zeroed by
+ * the caller. A few steps a character at most, whatever the text. */
 void filter_run(const struct filter *f, struct filter_scratch *s, struct slice text, uint64_t *bits);
 /* The one of 256 classes of characters that cp falls into; characters equal without case share theirs. */
 unsigned char filter_class(uint32_t cp);

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "sort/addressees.h"
 #include "sort/filter.h"
+#include "sort/literals.h"
 #include "sort/pattern.h"
 #include "sort/texts.h"
 
@@ -13,7 +14,7 @@ struct compiled_rule {
 	const struct config_rule *rule;
 	struct pattern *pattern; /* NULL where it does not compile: never matches */
 	bool any_field;
-	bool filtered; /* the filter knows its text */
+	bool filtered; /* the filter knows texts without which it does not match */
 	uint32_t *fields;
 };
 
@@ -22,13 +23,16 @@ struct sorter {
 	struct compiled_rule *rules;
 	size_t nrules;
 	struct field_names names;
-	struct filter *filter; /* NULL where no rule has `contains` */
+	struct filter *filter; /* NULL where no rule is filtered */
+	uint64_t *always;      /* bits of the rules that are looked at whatever the filter says */
+	size_t words;          /* of such a set of bits */
 };
 
 struct sorter_scratch {
 	struct pattern_matcher *matcher;
 	struct filter_scratch *filter;
 	struct texts texts;
+	uint64_t *wanted; /* bits of the rules to look at for this message */
 };
 
 /* One message on its way through the steps. */
@@ -60,7 +64,6 @@ static void compile_rule(struct sorter *s, struct compiled_rule *to, const struc
 	*to = (struct compiled_rule){.rule = r, .any_field = is_any(r)};
 	to->pattern = r->contains != NULL ? pattern_compile(r->contains, PATTERN_TEXT, NULL)
 	                                  : pattern_compile(r->matches, PATTERN_REGEX, NULL);
-	to->filtered = r->contains != NULL && r->contains[0] != '\0';
 	to->fields = xcalloc(r->fields.n + 1, sizeof *to->fields);
 	for (size_t i = 0; i < r->fields.n; i++)
 		to->fields[i] = to->any_field ? TEXTS_NONE : field_names_id(&s->names, slice_of(r->fields.v[i]));
@@ -81,17 +84,36 @@ static void collect_names(struct sorter *s)
 	field_names_init(&s->names, &names, any);
 }
 
+/* What the rule cannot match without; nothing where that is not known. */
+static void rule_texts(const struct config_rule *r, struct strlist *out)
+{
+	if (r->contains == NULL)
+		literals_of(r->matches, out);
+	else if (r->contains[0] != '\0')
+		strlist_add(out, r->contains);
+}
+
 static void make_filter(struct sorter *s)
 {
-	const char **wanted = xcalloc(s->nrules + 1, sizeof *wanted);
-	bool some = false;
+	struct strlist texts = {NULL, 0};
+	struct filter_wanted *wanted = NULL;
+	size_t n = 0;
 
-	for (size_t i = 0; i < s->nrules; i++) {
-		wanted[i] = s->rules[i].filtered ? s->rules[i].rule->contains : NULL;
-		some = some || s->rules[i].filtered;
+	s->words = (s->nrules + 63) / 64;
+	s->always = xcalloc(s->words + 1, sizeof *s->always);
+	for (uint32_t i = 0; i < s->nrules; i++) {
+		struct compiled_rule *r = &s->rules[i];
+		rule_texts(r->rule, &texts);
+		r->filtered = texts.n > n;
+		wanted = xreallocarray(wanted, texts.n + 1, sizeof *wanted);
+		for (; n < texts.n; n++)
+			wanted[n] = (struct filter_wanted){texts.v[n], i};
+		if (!r->filtered || r->rule->invert)
+			s->always[i / 64] |= (uint64_t)1 << i % 64;
 	}
-	if (some)
-		s->filter = filter_new(wanted, s->nrules);
+	if (n > 0)
+		s->filter = filter_new(wanted, n);
+	strlist_free(&texts);
 	free(wanted);
 }
 
@@ -118,6 +140,7 @@ void sorter_free(struct sorter **s)
 		free((*s)->rules[i].fields);
 	}
 	free((*s)->rules);
+	free((*s)->always);
 	filter_free(&(*s)->filter);
 	field_names_free(&(*s)->names);
 	config_unref(&(*s)->config);
@@ -132,6 +155,7 @@ struct sorter_scratch *sorter_scratch_new(const struct sorter *s)
 	sc->matcher = pattern_matcher_new();
 	sc->filter = s->filter != NULL ? filter_scratch_new(s->filter) : NULL;
 	texts_init(&sc->texts, &s->names, s->nrules);
+	sc->wanted = xcalloc(s->words + 1, sizeof *sc->wanted);
 	return sc;
 }
 
@@ -142,6 +166,7 @@ void sorter_scratch_free(struct sorter_scratch **sc)
 	pattern_matcher_free(&(*sc)->matcher);
 	filter_scratch_free(&(*sc)->filter);
 	texts_free(&(*sc)->texts);
+	free((*sc)->wanted);
 	free(*sc);
 	*sc = NULL;
 }
@@ -259,18 +284,37 @@ static bool rule_holds(struct sorting *m, size_t i)
 	return result == PATTERN_NO;
 }
 
+/* The rules that may hold: thousands that do not then cost nothing. */
+static void find_wanted(struct sorting *m)
+{
+	struct sorter_scratch *sc = m->sc;
+
+	memcpy(sc->wanted, m->s->always, m->s->words * sizeof *sc->wanted);
+	for (uint32_t i = 0; m->s->filter != NULL && i < sc->texts.n; i++) {
+		texts_get(&sc->texts, i, m->s->filter, sc->filter);
+		texts_candidates(&sc->texts, i, sc->wanted);
+	}
+}
+
+/* Whether later rules are tried. */
+static bool apply_rule(struct sorting *m, size_t i)
+{
+	const struct config_rule *r = m->s->rules[i].rule;
+
+	if (!concerns(r, m->account) || !rule_holds(m, i))
+		return true;
+	size_t n = add_users(&m->out->users, &r->deliver);
+	m->placed += r->copy ? 0 : n;
+	return !r->stop;
+}
+
 static void apply_rules(struct sorting *m)
 {
-	for (size_t i = 0; i < m->s->nrules; i++) {
-		const struct config_rule *r = m->s->rules[i].rule;
-		if (!concerns(r, m->account) || !rule_holds(m, i))
-			continue;
-		add_rule(&m->out->rules, &m->out->nrules, r);
-		size_t n = add_users(&m->out->users, &r->deliver);
-		m->placed += r->copy ? 0 : n;
-		if (r->stop)
-			return;
-	}
+	find_wanted(m);
+	for (size_t word = 0; word < m->s->words; word++)
+		for (uint64_t left = m->sc->wanted[word]; left != 0; left &= left - 1)
+			if (!apply_rule(m, word * 64 + (size_t)__builtin_ctzll(left)))
+				return;
 }
 
 static void found_addressee(void *arg, const struct config_user *u, const struct header_field *field,

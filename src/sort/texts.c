@@ -132,3 +132,9 @@ bool texts_candidate(const struct texts *t, uint32_t i, size_t which)
 {
 	return (t->bits[t->v[i].bits + which / 64] >> which % 64 & 1) != 0;
 }
+
+void texts_candidates(const struct texts *t, uint32_t i, uint64_t *bits)
+{
+	for (size_t k = 0; k < t->words; k++)
+		bits[k] |= t->bits[t->v[i].bits + k];
+}

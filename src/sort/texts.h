@@ -52,5 +52,7 @@ void texts_begin(struct texts *t, const struct field_names *names, const struct 
 struct slice texts_get(struct texts *t, uint32_t i, const struct filter *f, struct filter_scratch *s);
 /* Whether the filter named `which` for text i, after texts_get. */
 bool texts_candidate(const struct texts *t, uint32_t i, size_t which);
+/* Adds all that it named to bits. */
+void texts_candidates(const struct texts *t, uint32_t i, uint64_t *bits);
 
 #endif

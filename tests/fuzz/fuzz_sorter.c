@@ -2,6 +2,7 @@
  * same users are found, by the same step; a scratch carries nothing over; asking for reasons changes nothing. */
 #include "base/text.h"
 #include "mail/address.h"
+#include "sort/literals.h"
 #include "sort/pattern.h"
 #include "sort/sorter.h"
 
@@ -53,7 +54,7 @@ static void add_rule(struct buf *ini, struct slice *in, unsigned number)
 	buf_printf(ini, "not = %s\ncopy = %s\nstop = %s\n", flags & 2 ? "yes" : "no", flags & 4 ? "yes" : "no",
 	           flags & 8 ? "yes" : "no");
 	if ((flags & 0x30) == 0x30) {
-		buf_printf(ini, "matches = \"%s\"\n", patterns[take(in) % 8]);
+		buf_printf(ini, "matches = \"%s\"\n", patterns[take(in) % (sizeof patterns / sizeof *patterns)]);
 	} else {
 		buf_printf(ini, "%s = ", (flags & 0x30) == 0x20 ? "matches" : "contains");
 		add_text(ini, in);
@@ -88,17 +89,38 @@ struct naive {
 	size_t placed, runaway;
 };
 
-static enum pattern_result match_field(struct naive *n, const struct pattern *p, const struct header_field *f)
+/* Whether one of the texts without which the pattern matches nothing is there; true where none is known. */
+static bool may_match(struct naive *n, const struct config_rule *r, struct slice text)
+{
+	struct strlist texts = {NULL, 0};
+	bool may = r->matches == NULL || !literals_of(r->matches, &texts);
+	size_t at;
+
+	for (size_t i = 0; i < texts.n && !may; i++) {
+		struct pattern *p = pattern_compile(texts.v[i], PATTERN_TEXT, NULL);
+		may = pattern_match(p, n->matcher, text, &at) == PATTERN_YES;
+		pattern_free(&p);
+	}
+	strlist_free(&texts);
+	return may;
+}
+
+static enum pattern_result match_field(struct naive *n, const struct config_rule *r, const struct pattern *p,
+                                       const struct header_field *f)
 {
 	struct buf text;
 	size_t at;
 
 	buf_init(&text, SIZE_MAX / 2);
 	header_decode(&text, f->value);
-	enum pattern_result r = pattern_match(p, n->matcher, buf_slice(&text), &at);
-	need(r != PATTERN_YES || at <= text.n);
+	enum pattern_result result = pattern_match(p, n->matcher, buf_slice(&text), &at);
+	need(result != PATTERN_YES || at <= text.n);
+	if (!may_match(n, r, buf_slice(&text))) {
+		need(result != PATTERN_YES);
+		result = PATTERN_NO;
+	}
 	buf_free(&text);
-	return r;
+	return result;
 }
 
 static bool naive_holds(struct naive *n, const struct config_rule *r)
@@ -112,7 +134,7 @@ static bool naive_holds(struct naive *n, const struct config_rule *r)
 		for (size_t i = 0; i < n->h->n && !yes; i++) {
 			if (strcmp(r->fields.v[k], "*") != 0 && !slice_is_nocase(n->h->v[i].name, r->fields.v[k]))
 				continue;
-			enum pattern_result one = match_field(n, p, &n->h->v[i]);
+			enum pattern_result one = match_field(n, r, p, &n->h->v[i]);
 			yes = one == PATTERN_YES;
 			ran_away = ran_away || one == PATTERN_RUNAWAY;
 		}

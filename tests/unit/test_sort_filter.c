@@ -83,7 +83,8 @@ static uint64_t run(const struct filter *f, const char *text)
 
 static void test_names_what_may_match(void **state)
 {
-	static const char *const wanted[] = {"abc", "bc", "ABCDEFGHI", NULL, "", "x", "bc", "\xd1\x81\xd1\x87"};
+	static const struct filter_wanted wanted[] = {{"abc", 0}, {"bc", 1}, {"ABCDEFGHI", 2}, {"q", 3},
+	                                              {"yy", 3},  {"x", 5},  {"bc", 6},        {"\xd1\x81\xd1\x87", 7}};
 	struct filter *f = filter_new(wanted, 8);
 
 	(void)state;
@@ -91,7 +92,11 @@ static void test_names_what_may_match(void **state)
 	assert_int_equal(run(f, "zzz"), 0);
 	assert_int_equal(run(f, "zBCz"), 2 | 64);
 	assert_int_equal(run(f, "abc"), 1 | 2 | 64);
-	assert_int_equal(run(f, "ababcdefg"), 1 | 2 | 4 | 64); /* the rest is for the pattern to tell */
+	assert_int_equal(run(f, "ababcdefg"), 1 | 2 | 64);
+	assert_int_equal(run(f, "ababcdefgh"), 1 | 2 | 64);
+	assert_int_equal(run(f, "abcdefabcdefGhiI"), 1 | 2 | 4 | 64);
+	assert_int_equal(run(f, "q"), 8);
+	assert_int_equal(run(f, "xyy"), 8 | 32);
 	assert_int_equal(run(f, "xX"), 32);
 	assert_int_equal(run(f, "\xd0\xa1\xd0\xa7"), 128);
 	filter_free(&f);
@@ -100,12 +105,24 @@ static void test_names_what_may_match(void **state)
 	filter_free(&f);
 }
 
+/* A text that holds a beginning over and over costs no more for it: behind some of them all that begin so are named. */
+static void test_repeated_beginning(void **state)
+{
+	static const struct filter_wanted wanted[] = {{"aaaaaaab", 0}, {"aaaaaac", 1}};
+	struct filter *f = filter_new(wanted, 2);
+
+	(void)state;
+	assert_int_equal(run(f, "aaaaaaaaaaaaaaaaa"), 0);
+	assert_int_equal(run(f, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), 1 | 2);
+	filter_free(&f);
+}
+
 /* On random texts whatever PCRE2 finds was named. */
 static void test_hides_no_match(void **state)
 {
 	static const char *const letters[] = {"a",        "A",        "b",           "k", "\xe2\x84\xaa",
 	                                      "\xd0\xb2", "\xd0\x92", "\xe1\xb2\x80"};
-	char *wanted[60];
+	struct filter_wanted wanted[60];
 	struct pattern *patterns[60];
 	struct pattern_matcher *m = pattern_matcher_new();
 	unsigned seed = 7;
@@ -119,10 +136,10 @@ static void test_hides_no_match(void **state)
 			seed = seed * 1103515245U + 12345U;
 			buf_add_str(&b, letters[seed >> 16 & 7]);
 		}
-		wanted[i] = buf_steal(&b);
-		patterns[i] = pattern_compile(wanted[i], PATTERN_TEXT, NULL);
+		wanted[i] = (struct filter_wanted){buf_steal(&b), (uint32_t)i};
+		patterns[i] = pattern_compile(wanted[i].text, PATTERN_TEXT, NULL);
 	}
-	struct filter *f = filter_new((const char *const *)wanted, 60);
+	struct filter *f = filter_new(wanted, 60);
 	for (int round = 0; round < 500; round++) {
 		struct buf b;
 		size_t at;
@@ -143,7 +160,7 @@ static void test_hides_no_match(void **state)
 	assert_true(matches > 1000);
 	for (size_t i = 0; i < 60; i++) {
 		pattern_free(&patterns[i]);
-		free(wanted[i]);
+		free((char *)(uintptr_t)wanted[i].text);
 	}
 	filter_free(&f);
 	pattern_matcher_free(&m);
@@ -154,6 +171,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_classes_agree_with_pcre2),
 	    cmocka_unit_test(test_names_what_may_match),
+	    cmocka_unit_test(test_repeated_beginning),
 	    cmocka_unit_test(test_hides_no_match),
 	};
 
