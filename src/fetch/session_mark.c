@@ -67,13 +67,15 @@ static void go_on(struct session *s, enum session_phase next)
 {
 	if (s->phase == PHASE_ENDED)
 		return;
+	if (next == PHASE_ENDED) {
+		session_end(s, SESSION_WELL, "");
+		return;
+	}
 	session_set_phase(s, next);
 	if (next == PHASE_COLLECTING)
 		session_collect(s);
-	else if (next == PHASE_DELETING)
-		session_delete(s);
 	else
-		session_end(s, SESSION_WELL, "");
+		session_delete(s);
 	if (s->phase != PHASE_ENDED)
 		session_flush(s);
 }

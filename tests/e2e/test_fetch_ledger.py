@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from lib import scratch
 from lib.gateway import message
 
 ALL, NO_TOP = ("UIDL", "USER", "TOP", "PIPELINING"), ("UIDL", "USER", "PIPELINING")
@@ -202,3 +203,17 @@ def test_a_quit_that_is_refused_or_lost_deletes_and_repeats_nothing(gateway, pro
     g.sync()
     time.sleep(0.3)
     assert p.mail == {} and g.subjects("anna") == names(2) and len(p.said("RETR")) == 2
+
+
+def test_we_hang_up_where_the_server_does_not(gateway, provider):
+    """After deletions too: a connection left behind would stay until the server's own limit."""
+    def stays(session):
+        p.mail.clear()
+        session.send(b"+OK bye\r\n")
+        session.hang()
+    p = provider(mail(2), reply=lambda verb, arg, connection: stays if verb == "QUIT" else None)
+    g = gateway({"account one": account(p, keep="0")})
+    g.sync()
+    g.wait_box("anna", 2)
+    assert len(p.said("DELE")) >= 2
+    scratch.wait_for(lambda: p.at_once == 0, 20, "the end of our connection")
