@@ -143,6 +143,23 @@ static int bind_with_rights(int fd, const struct sockaddr_storage *ss, socklen_t
 	return rc;
 }
 
+static const char *mend_of(int error)
+{
+	if (error == EACCES)
+		return " (start it as root, or once: setcap cap_net_bind_service=+ep FILE-OF-OFMSRV, or choose a port "
+		       "over 1023)";
+	if (error == EADDRINUSE)
+		return " (ss -ltnp shows who has it)";
+	return "";
+}
+
+static int fail_to_listen(struct err *e, const char *text, uint16_t port)
+{
+	int error = errno;
+
+	return err_set(e, error, "listen on %s port %u: %s%s", text, port, strerror(error), mend_of(error));
+}
+
 static int bind_one(const char *text, uint16_t port, struct err *e)
 {
 	struct sockaddr_storage ss;
@@ -153,12 +170,12 @@ static int bind_one(const char *text, uint16_t port, struct err *e)
 		return err_set(e, 0, "bind %s: not a numeric address", text);
 	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return err_errno(e, "listen on %s port %u", text, port);
+		return fail_to_listen(e, text, port);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	if (ss.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
 	if (bind_with_rights(fd, &ss, len) != 0 || listen(fd, BACKLOG) != 0) {
-		err_errno(e, "listen on %s port %u", text, port);
+		fail_to_listen(e, text, port);
 		close(fd);
 		return -1;
 	}
