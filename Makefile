@@ -38,6 +38,7 @@ REPLAY_BIN := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=$(BUILD)/replay/%)
 LIB := $(BUILD)/libofmsrv.a
 C_FILES = $(shell git ls-files '*.c' '*.h')
 ASAN := $(MAKE) BUILD=build-asan SANITIZE=address,undefined WERROR=1
+TSAN := $(MAKE) BUILD=build-tsan SANITIZE=thread WERROR=1
 
 .PHONY: all deps
 all: $(BIN)ofmsrv $(BIN)ofmctl
@@ -45,9 +46,8 @@ all: $(BIN)ofmsrv $(BIN)ofmctl
 $(BIN)ofmsrv: $(BUILD)/src/main.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# SRV records and the screen are ofmctl's alone.
 $(BIN)ofmctl: $(CTL_OBJ) $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lncursesw -ltinfo -lresolv
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
@@ -77,7 +77,7 @@ run: all
 
 # ---- tests ----
 
-.PHONY: unit unit-build replay replay-build landcheck check check-asan fuzz
+.PHONY: unit unit-build replay replay-build landcheck check check-asan check-tsan fuzz
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
@@ -123,6 +123,14 @@ crash: all
 
 powerloss: all
 	@tests/fault/campaign.py powerloss --seconds $(if $(filter file,$(origin TIME)),3600,$(TIME)) $(ARGS)
+
+# What runs in threads (disk workers, the database's writer, delivery, the helper) under ThreadSanitizer: unit tests, and
+# the end-to-end tests that put all of them to work together. E2E=… chooses others.
+E2E ?= bed whole_path fetch_collect fetch_apart pop3_server smtp_server send_postfix control_ctl reload sync_when
+check-tsan:
+	@tools/deps.sh build test
+	@$(TSAN) --no-print-directory -s -j$$(nproc) all unit-build
+	@tools/check.py --build build-tsan $(E2E)
 
 # libFuzzer with both sanitizers, TIME seconds for each target; FUZZ=name for one alone.
 fuzz:
@@ -197,35 +205,15 @@ $(BUILD)/keys: $(BUILD)/tools/keys.o $(LIB)
 
 # ---- installation ----
 
-.PHONY: man install deb deb-check clean help
-# ofmsrv(8), ofmctl(1), ofmsrv.ini(5): the keys from the schema, the commands from their own help.
-man: $(BIN)ofmctl
-	@tools/man.py $(abspath $(BIN)ofmctl) $(BUILD)/man
-
-install: all man
+.PHONY: install clean help
+install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/ofmsrv
-	install -m 755 ofmsrv $(DESTDIR)$(PREFIX)/sbin/ofmsrv
-	install -m 755 ofmctl $(DESTDIR)$(PREFIX)/bin/ofmctl
+	install -m 755 $(BIN)ofmsrv $(DESTDIR)$(PREFIX)/sbin/ofmsrv
+	install -m 755 $(BIN)ofmctl $(DESTDIR)$(PREFIX)/bin/ofmctl
 	install -m 644 README.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/ofmsrv
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 5 8)
-	install -m 644 $(BUILD)/man/ofmctl.1 $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 644 $(BUILD)/man/ofmsrv.ini.5 $(DESTDIR)$(PREFIX)/share/man/man5
-	install -m 644 $(BUILD)/man/ofmsrv.8 $(DESTDIR)$(PREFIX)/share/man/man8
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/vendor-completions)
-	install -m 644 etc/completion/ofmctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ofmctl
-	install -m 644 etc/completion/_ofmctl $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_ofmctl
 	install -d -m 750 $(DESTDIR)$(SYSCONFDIR)/ofmsrv $(DESTDIR)$(STATEDIR)/ofmsrv
 	install -d -m 700 $(DESTDIR)$(STATEDIR)/ofmsrv/mailboxes $(DESTDIR)$(STATEDIR)/ofmsrv/outqueue
 	[ -e $(DESTDIR)$(SYSCONFDIR)/ofmsrv/ofmsrv.ini ] || install -m 640 etc/ofmsrv.ini $(DESTDIR)$(SYSCONFDIR)/ofmsrv/ofmsrv.ini
-
-# Debian packages, in build/deb, from what git tracks (and lintian's opinion of them).
-deb:
-	@tools/deps.sh build deb
-	@tools/deb.sh build/deb
-
-# Installs, upgrades, removes and purges the package in a Debian of its own (debootstrap; needs root).
-deb-check: deb
-	@tools/deb_check.sh build/deb
 
 clean:
 	rm -rf $(BUILD) build-* ofmsrv ofmctl
@@ -234,7 +222,9 @@ help:
 	@echo 'make demo        installs what the build needs, builds, shows the gateway at work on loopback'
 	@echo 'make run         the gateway in the foreground with etc/ofmsrv.ini'
 	@echo 'make             builds ofmsrv and ofmctl'
-	@echo 'make check       every test; check-asan: the same under sanitizers; unit, replay: parts of it'
+	@echo 'make check       every test; unit, replay: parts of it'
+	@echo 'make check-asan  the same under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make check-tsan  what runs in threads under ThreadSanitizer (E2E="reload …": other end-to-end tests)'
 	@echo 'make fuzz TIME=s fuzzes each target for so many seconds (FUZZ=name: one of them)'
 	@echo 'make bench       speed beside Postfix, Dovecot, fetchmail and others; B=B4: one job, JSON=file: figures'
 	@echo 'make model       checks the model of delivery in every state that crashes can leave (spin)'
@@ -243,7 +233,6 @@ help:
 	@echo 'make lint        clang-format, clang-tidy, cppcheck, shellcheck; layers, sizes: the gates on structure'
 	@echo 'make keys        writes the list of keys into the manual anew'
 	@echo 'make install     DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR)), STATEDIR ($(STATEDIR))'
-	@echo 'make deb         Debian packages in build/deb; deb-check: tries them in a Debian of their own'
 	@echo 'make deps        installs what the build needs; clean: removes what was built'
 
 -include $(LIB_OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(BUILD)/src/main.d $(UNIT_SRC:%.c=$(BUILD)/%.d) $(FUZZ_SRC:%.c=$(BUILD)/%.d)

@@ -115,6 +115,14 @@ def jobs(build, env, scratch, words):
     return quick + gates, files
 
 
+def chosen(quick, files, names):
+    wanted = {f"test_{n}.py" for n in names}
+    found = [f for f in files if f[1].name in wanted]
+    if len(found) < len(wanted):
+        sys.exit(f"no such end-to-end tests: {' '.join(sorted(wanted - {f[1].name for f in found}))}")
+    return [q for q in quick if q[0] is unit], found
+
+
 def run_all(tally, work, at_once):
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         for f in concurrent.futures.as_completed([pool.submit(*w) for w in work]):
@@ -126,12 +134,15 @@ def main():
     a.add_argument("--build", default="build", help="the build folder whose programs are tested")
     a.add_argument("--jobs", type=int, default=max(2, min(4, 2 * (os.cpu_count() or 1))))
     a.add_argument("-k", dest="words", default="", help="only end-to-end tests that match")
+    a.add_argument("files", nargs="*", help="end-to-end files (whole_path, …): these and the unit tests alone")
     o = a.parse_args()
     env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", OFM_BUILD=o.build, LC_ALL="C.UTF-8")
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="ofm.check."))
     tally = Tally()
     try:
         quick, files = jobs(o.build, env, scratch, o.words)
+        if o.files:
+            quick, files = chosen(quick, files, o.files)
         run_all(tally, [] if o.words else quick, os.cpu_count() or 1)
         run_all(tally, files, o.jobs)
     finally:

@@ -151,12 +151,12 @@ static void close_world(struct world *w)
 	w->waiting = true;
 	delivery_stop(w->delivery, 5000, on_done, w);
 	wait_done(w);
+	workers_free(&w->workers); /* they may still be removing spooled files */
 	database_stop(w->db);
 	passwords_free(&w->passwords);
 	delivery_free(&w->delivery);
 	database_free(&w->db);
 	maildir_free(&w->maildir);
-	workers_free(&w->workers);
 	loop_free(&w->loop);
 	config_unref(&w->config);
 	assert_int_equal(system(command), 0);

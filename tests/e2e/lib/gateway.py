@@ -11,7 +11,7 @@ from . import clients, scratch
 BUILD = os.environ.get("OFM_BUILD", "build")
 BIN = scratch.ROOT if BUILD == "build" else scratch.ROOT / BUILD
 OFMSRV, OFMCTL = str(BIN / "ofmsrv"), str(BIN / "ofmctl")
-SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|LeakSanitizer")
+SANITIZER = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error:|LeakSanitizer")
 
 
 def ini_text(sections):
