@@ -104,7 +104,8 @@ struct mbox_place *mbox_place_open(struct maildir *m, const char *user, struct e
 	struct mbox_place *p = xcalloc(1, sizeof *p);
 
 	p->tmp = p->new = -1;
-	if (maildir_create(m, user, e) == 0 && (p->tmp = maildir_open_dir(m, user, "tmp", e)) >= 0 &&
+	if (maildir_create(m, user, e) == 0 && maildir_flush(m, e) == 0 &&
+	    (p->tmp = maildir_open_dir(m, user, "tmp", e)) >= 0 &&
 	    (p->new = maildir_open_dir(m, user, "new", e)) >= 0) {
 		if (fstat(maildir_root_fd(m), &p->owner) == 0)
 			return p;

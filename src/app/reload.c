@@ -63,7 +63,7 @@ int app_create_mailboxes(struct app *a, const struct config *c, struct err *e)
 		if (a->delivery != NULL)
 			app_mailbox_trouble(a, user, e->code);
 	}
-	return 0;
+	return maildir_flush(a->maildir, e);
 }
 
 static int bind_servers(struct app *a, const struct config *c, struct err *e)

@@ -126,23 +126,14 @@ int maildir_open_dir(struct maildir *m, const char *user, const char *sub, struc
 	return fd;
 }
 
-/* Makes one folder inside dir; a new entry is flushed. Returns its descriptor. */
-static int make_folder(int dir, const char *name)
+/* Makes one folder inside dir. Returns its descriptor. */
+static int make_folder(struct maildir *m, int dir, const char *name)
 {
-	int fd;
-	bool made = mkdirat(dir, name, 0700) == 0;
-
-	if (!made && errno != EEXIST)
+	if (mkdirat(dir, name, 0700) == 0)
+		atomic_store(&m->unflushed, true);
+	else if (errno != EEXIST)
 		return -1;
-	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd >= 0 && made && (fsync(fd) != 0 || fsync(dir) != 0)) {
-		int saved = errno;
-
-		close(fd);
-		errno = saved;
-		return -1;
-	}
-	return fd;
+	return openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 int maildir_create(struct maildir *m, const char *user, struct err *e)
@@ -151,11 +142,11 @@ int maildir_create(struct maildir *m, const char *user, struct err *e)
 
 	if (!harmless(user))
 		return err_set(e, EINVAL, "\"%s\" cannot be the name of a mailbox", user);
-	box = make_folder(m->fd, user);
+	box = make_folder(m, m->fd, user);
 	if (box < 0)
 		return err_errno(e, "mailbox %s cannot be made or opened", user);
 	for (size_t i = 0; i < sizeof subs / sizeof *subs; i++) {
-		int fd = make_folder(box, subs[i]);
+		int fd = make_folder(m, box, subs[i]);
 
 		if (fd < 0) {
 			err_errno(e, "folder %s of mailbox %s cannot be made or opened", subs[i], user);
@@ -171,6 +162,13 @@ int maildir_create(struct maildir *m, const char *user, struct err *e)
 bool maildir_is_broken(int code)
 {
 	return code == ELOOP || code == ENOTDIR || code == EACCES || code == EPERM;
+}
+
+int maildir_flush(struct maildir *m, struct err *e)
+{
+	if (!atomic_exchange(&m->unflushed, false) || syncfs(m->fd) == 0)
+		return 0;
+	return err_errno(e, "new mailboxes cannot be flushed to disk");
 }
 
 DIR *maildir_stream(struct maildir *m, const char *user, const char *sub, struct err *e)

@@ -19,8 +19,11 @@ struct maildir; /* the root: mailboxes/ with its descriptor, opened once and kep
 struct maildir *maildir_open(const char *mailboxes, struct err *e);
 void maildir_free(struct maildir **m);
 int maildir_root_fd(const struct maildir *m);
-/* Makes NAME/{tmp,new,cur} where missing (mode 0700, directory entries flushed); refuses symlinks. */
+/* Makes NAME/{tmp,new,cur} where missing (mode 0700); refuses symlinks. What was made is durable after maildir_flush or
+ * any syncfs of its file system: a thousand mailboxes need one flush. */
 int maildir_create(struct maildir *m, const char *user, struct err *e);
+/* Flushes what maildir_create has made since the last time; nothing where that is nothing. */
+int maildir_flush(struct maildir *m, struct err *e);
 /* Whether such a failure is this one mailbox's own, for somebody to mend: a symbolic link, a file, or a folder of
  * somebody else in its place. All other mailboxes are none the worse. */
 bool maildir_is_broken(int code);

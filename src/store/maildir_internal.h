@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* A deletion that was promised and that the disk refused: it is tried again, and its message is not shown. */
 struct maildir_hidden {
@@ -14,6 +15,7 @@ struct maildir_hidden {
 };
 
 struct maildir {
+	atomic_bool unflushed; /* folders were made */
 	int fd;
 	pthread_mutex_t lock; /* of what follows */
 	struct maildir_hidden *hidden;
