@@ -8,7 +8,8 @@ from lib import ca as authority, clients, scratch
 from rig import memory, peers, tools
 from rig.contest import Row
 
-CONNECTIONS, USERS, BIG, BIG_BOXES = 400, 20, 100000, 4
+CONNECTIONS, FIRST, BIG, BIG_BOXES = 400, 20, 100000, 4
+THEIRS = 60  # connections of peers: each is a process or more
 
 
 def tls_client():
@@ -18,37 +19,49 @@ def tls_client():
     return c
 
 
-def idle(port, n, tls=None, before=b""):
-    """n connections that have seen a greeting (and a reply, where something is sent) and say nothing more."""
+def say(s, text):
+    s.sendall(text.encode() + b"\r\n")
+    assert s.recv(4096)[:1] in b"+2", text
+
+
+def logged_in(s, i):
+    say(s, f"USER u{i}")
+    say(s, "PASS x")
+
+
+def greeted(s, i):
+    say(s, "EHLO client.test")
+
+
+def idle(port, numbers, tls, begin):
+    """Connections that have begun and say nothing more."""
     out = []
-    for _ in range(n):
-        s = socket.create_connection(("127.0.0.1", port), 20)
+    for i in numbers:
+        s = socket.create_connection(("127.0.0.1", port), 60)
         if tls:
             s = tls.wrap_socket(s)
         s.recv(1024)
-        if before:
-            s.sendall(before)
-            s.recv(4096)
+        begin(s, i)
         out.append(s)
     return out
 
 
-def per_connection(pid, port, n, tls=None, before=b""):
+def per_connection(pid, port, n, begin, tls=None):
     """KiB for each of n idle connections; the first few have paid for what all share."""
-    first = idle(port, 20, tls, before)
+    first = idle(port, range(FIRST), tls, begin)
     base = memory.pss(pid)
-    more = idle(port, n, tls, before)
+    more = idle(port, range(FIRST, FIRST + n), tls, begin)
     time.sleep(0.5)
     grown = memory.pss(pid) - base
     for s in first + more:
         s.close()
-    time.sleep(0.5)
     return grown / n
 
 
 def secured(cert, key):
     pops, smtps = scratch.free_port(), scratch.free_port()
-    s = peers.Ours(USERS, {"tls": {"certificate": cert, "key": key}, "pop3": {"tls_port": pops}, "smtp": {"tls_port": smtps}})
+    s = peers.Ours(CONNECTIONS + FIRST, {"tls": {"certificate": cert, "key": key}, "pop3": {"tls_port": pops}, "smtp": {"tls_port": smtps},
+                                            **{f"user u{i}": {"password": "x"} for i in range(CONNECTIONS + FIRST)}})
     s.pops, s.smtps = pops, smtps
     return s
 
@@ -100,41 +113,46 @@ def after_load(s, messages):
 
 
 def dovecot(cert, key, tuned):
-    d = peers.Dovecot(cert, key, USERS, tuned)
+    d = peers.Dovecot(cert, key, THEIRS + FIRST, tuned)
     try:
         time.sleep(1)
-        return {"idle": memory.pss(d.process.pid), "pop3": per_connection(d.process.pid, d.port, 60),
-                "pop3s": per_connection(d.process.pid, d.tls_port, 60, tls_client())}
+        return {"idle": memory.pss(d.pid), "pop3": per_connection(d.pid, d.port, THEIRS, logged_in),
+                "pop3s": per_connection(d.pid, d.tls_port, THEIRS, logged_in, tls_client())}
     finally:
         d.close()
 
 
 def postfix():
-    p = peers.Postfix(USERS)
+    p = peers.Postfix(1)
     try:
-        pid = int((p.home / "queue/pid/master.pid").read_text())
         time.sleep(1)
-        return {"idle": memory.pss(pid), "smtp": per_connection(pid, p.port, 60)}
+        return {"idle": memory.pss(p.pid), "smtp": per_connection(p.pid, p.port, THEIRS, greeted)}
     finally:
         p.close()
 
 
-def connections(s):
-    tls, gate, hello = tls_client(), s.gateway, b"EHLO a\r\n"
-    yield "an idle POP3 connection", per_connection(s.pid, gate.pop3_port, CONNECTIONS), "pop3", 6
-    yield "an idle SMTP connection", per_connection(s.pid, gate.smtp_port, CONNECTIONS, before=hello), "smtp", 6
-    yield "an idle POP3 connection, TLS", per_connection(s.pid, s.pops, CONNECTIONS, tls), "pop3s", 40
-    yield "an idle SMTP connection, TLS", per_connection(s.pid, s.smtps, CONNECTIONS, tls, hello), "smtps", 40
+def connections(cert, key):
+    """Each kind on a gateway of its own, since memory that one kind has let go serves the next."""
+    kinds = [("an idle POP3 connection, logged in", lambda s: (s.gateway.pop3_port, CONNECTIONS, logged_in), "pop3", 6),
+             ("an idle SMTP connection", lambda s: (s.gateway.smtp_port, CONNECTIONS, greeted), "smtp", 6),
+             ("an idle POP3 connection, logged in, TLS", lambda s: (s.pops, CONNECTIONS, logged_in, tls_client()), "pop3s", 40),
+             ("an idle SMTP connection, TLS", lambda s: (s.smtps, CONNECTIONS, greeted, tls_client()), "smtps", 40)]
+    for what, of, key_, bound in kinds:
+        s = secured(cert, key)
+        try:
+            yield what, per_connection(s.pid, *of(s)), key_, bound
+        finally:
+            s.close()
 
 
 def b8(o):
     ca = authority.CA()
     cert, key = ca.issue("pop.test")
     them = {"Dovecot": dovecot(cert, key, False), "Dovecot tuned": dovecot(cert, key, True), "Postfix": postfix()}
-    s, big = secured(cert, key), o.scaled(BIG)
+    s, big = peers.Ours(20), o.scaled(BIG)
     try:
         time.sleep(1)
-        rows = [("idle, PSS", memory.pss(s.pid), "idle", 12 * 1024), *connections(s)]
+        rows = [("idle, PSS", memory.pss(s.pid), "idle", 12 * 1024), *connections(cert, key)]
         once, twice = after_load(s, o.scaled(20000))
         rows.append(("PSS after load: growth by as much load again", max(twice - once, 0), "", 1024))
         rows.append(("PSS after load", twice, "", None))
