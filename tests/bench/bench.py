@@ -9,7 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from rig import report  # noqa: E402
+from rig import contest, report  # noqa: E402
 from jobs import b10_log, b1_accept, b3_pop3, b4_collect, b6_send, b7_sort, b8_memory, b9_growth, load  # noqa: E402
 
 JOBS = {**b1_accept.JOBS, **b3_pop3.JOBS, **b4_collect.JOBS, **b6_send.JOBS, **b7_sort.JOBS,
@@ -35,7 +35,10 @@ def main():
     a.add_argument("--rounds", type=int, default=3)
     a.add_argument("--scale", type=float, default=1.0, help="so much of each job's usual work")
     a.add_argument("--json", help="writes the figures there, over those of the same jobs")
+    a.add_argument("--table", metavar="FILE.json", help="no job: prints what the file holds as Markdown")
     o = a.parse_args()
+    if o.table:
+        return table(o.table)
     wanted = [j.upper() for j in o.jobs] or list(JOBS)
     unknown = [j for j in wanted if j not in JOBS]
     if unknown:
@@ -55,6 +58,15 @@ def main():
     for f in failed:
         print("FAILED " + f)
     return 1 if failed else 0
+
+
+def table(path):
+    """The Markdown of what a JSON file holds."""
+    rows = []
+    for r in json.loads(pathlib.Path(path).read_text())["rows"]:
+        rows.append(contest.Row.of_json(r))
+    print(report.markdown(rows))
+    return 0
 
 
 def keep(path, rows, before):

@@ -2,8 +2,6 @@
 import statistics
 import sys
 
-QUICK_ROUNDS, ROUNDS = 1, 3
-
 
 class Contest:
     """figures[name][key] = [value of each round]. A contestant is a callable that returns a number or {key: number}."""
@@ -40,6 +38,12 @@ class Row:
         self.job, self.what, self.unit, self.better, self.note = job, what, unit, better, note
         self.values, self.limits = values, limits or {}
         self.targets = targets
+
+    @classmethod
+    def of_json(cls, r):
+        row = cls(r["job"], r["what"], r["unit"], r["values"], r["limits"], better=r["better"], note=r["note"])
+        row.verdicts = lambda: [(t["target"], t["reached"]) for t in r["targets"]]
+        return row
 
     def figure(self, name):
         both = {**self.values, **self.limits}
