@@ -10,7 +10,7 @@ packages() {
 			libsqlite3-dev libjansson-dev libiniparser-dev libcrypt-dev
 		;;
 	test)
-		echo libcmocka-dev python3-pytest openssl ca-certificates dovecot-pop3d postfix procps iproute2 strace git \
+		echo libcmocka-dev python3-pytest openssl ca-certificates dovecot-pop3d postfix procps iproute2 strace e2fsprogs git \
 			fetchmail mpop getmail6 mutt curl msmtp swaks libnet-ssleay-perl libauthen-sasl-perl
 		;;
 	model) echo spin gcc ;;

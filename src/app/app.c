@@ -58,6 +58,21 @@ void app_mailbox_trouble(void *arg, const char *user, int error)
 	free(body);
 }
 
+static void on_well_again(void *arg, int64_t since, const char *trouble)
+{
+	struct app *a = arg;
+	char from[40], until[40];
+
+	clock_rfc5322(since, from);
+	clock_rfc5322(clock_wall_s(), until);
+	char *body = xasprintf("Mail could not be accepted or stored.\n\nFrom:    %s\nUntil:   %s\nTrouble: %s\n\n"
+	                       "Whatever had been accepted before is safe. Senders were asked to try again, and "
+	                       "collecting has waited.\n",
+	                       from, until, trouble);
+	report_postmaster(a->delivery, a->config, NULL, "Mail could not be stored for a while", body);
+	free(body);
+}
+
 static const struct config *current_config(void *arg)
 {
 	return ((struct app *)arg)->config;
@@ -81,20 +96,16 @@ static int check_folders(const struct config *c, bool *lost, struct err *e)
 	return rc;
 }
 
-/* A damaged database costs no settled mail: it is put aside, and the folders tell what they can. */
-static int open_database(struct app *a, bool *lost, struct err *e)
+static char *database_path(const struct app *a)
 {
-	char *path = xasprintf("%s/ofmsrv.db", a->config->state);
+	return xasprintf("%s/ofmsrv.db", a->config->state);
+}
+
+static int open_database(struct app *a, struct err *e)
+{
+	char *path = database_path(a);
 
 	a->db = database_open(path, schemas, e);
-	if (a->db == NULL && database_is_damage(e)) {
-		char *aside = xasprintf("%s.damaged-%lld", path, (long long)clock_wall_s());
-		log_error("database.damaged", kv_s("error", e->text), kv_s("moved_to", aside));
-		if (database_set_aside(path, aside, e) == 0)
-			a->db = database_open(path, schemas, e);
-		*lost = true;
-		free(aside);
-	}
 	free(path);
 	return a->db != NULL ? 0 : -1;
 }
@@ -130,19 +141,15 @@ static void open_journal(struct app *a)
 {
 	char *path = xasprintf("%s/journal.db", a->config->state);
 
-	a->journal = journal_new(a->loop, path);
+	if (a->journal == NULL)
+		a->journal = journal_new(a->loop, path);
 	delivery_set_journal(a->delivery, a->journal);
 	free(path);
 }
 
-static int open_store(struct app *a, struct err *e)
+static int open_delivery(struct app *a, bool lost, struct err *e)
 {
-	bool lost = false;
-
-	if (check_folders(a->config, &lost, e) != 0 || open_database(a, &lost, e) != 0 ||
-	    (a->maildir = maildir_open(a->config->mailboxes, e)) == NULL)
-		return -1;
-	if (app_create_mailboxes(a, a->config, e) != 0)
+	if (open_database(a, e) != 0)
 		return -1;
 	a->delivery = delivery_new(a->loop, a->mail_workers, a->db, a->maildir, a->config, e);
 	if (a->delivery == NULL)
@@ -150,7 +157,35 @@ static int open_store(struct app *a, struct err *e)
 	open_journal(a);
 	delivery_on_queued(a->delivery, on_queued, a);
 	delivery_on_trouble(a->delivery, app_mailbox_trouble, a);
+	delivery_on_well_again(a->delivery, on_well_again, a);
 	return recover(a, lost, e);
+}
+
+/* A damaged database costs no settled mail: it is put aside, and the folders tell what they can. */
+static int put_aside(struct app *a, struct err *e)
+{
+	char *path = database_path(a);
+	char *aside = xasprintf("%s.damaged-%lld", path, (long long)clock_wall_s());
+
+	log_error("database.damaged", kv_s("error", e->text), kv_s("moved_to", aside));
+	delivery_free(&a->delivery);
+	database_free(&a->db);
+	int rc = database_set_aside(path, aside, e);
+	free(path);
+	free(aside);
+	return rc;
+}
+
+static int open_store(struct app *a, struct err *e)
+{
+	bool lost = false;
+
+	if (check_folders(a->config, &lost, e) != 0 || (a->maildir = maildir_open(a->config->mailboxes, e)) == NULL ||
+	    app_create_mailboxes(a, a->config, e) != 0)
+		return -1;
+	if (open_delivery(a, lost, e) == 0)
+		return 0;
+	return database_is_damage(e) && put_aside(a, e) == 0 ? open_delivery(a, true, e) : -1;
 }
 
 static int open_outside(struct app *a, struct err *e)
@@ -369,6 +404,7 @@ void app_free(struct app **ap)
 	workers_free(&a->other_workers);
 	workers_free(&a->mail_workers);
 	database_stop(a->db);
+	delivery_retire(a->delivery);
 	loop_drain(a->loop);
 	delivery_set_journal(a->delivery, NULL);
 	journal_free(&a->journal);

@@ -8,7 +8,7 @@
 
 int64_t clock_mono_ms(void); /* milliseconds since some fixed moment of this boot */
 int64_t clock_mono_us(void);
-int64_t clock_wall_s(void);  /* seconds since 1970, UTC */
+int64_t clock_wall_s(void); /* seconds since 1970, UTC */
 int64_t clock_wall_ms(void);
 int64_t clock_wall_us(void);
 /* RFC 5322 date-time in local time: "Tue, 24 Nov 2026 03:50:40 +0000". */

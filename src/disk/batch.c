@@ -53,12 +53,25 @@ static enum commit_result commit(struct db_conn *c, struct err *e)
 	return (e->code & 0xff) == SQLITE_FULL ? COMMIT_NO_SPACE : COMMIT_UNSURE;
 }
 
+/* A file that was deleted or replaced under us takes commits that no restart will find. */
+static int still_there(struct db_conn *c, const char *path, struct err *e)
+{
+	int moved = 0;
+
+	if (sqlite3_file_control(db_handle(c), "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || !moved)
+		return 0;
+	return err_set(e, SQLITE_READONLY_DBMOVED,
+	               "%s was deleted or replaced while the program runs: put it back, or restart the program", path);
+}
+
 /* Applies jobs from n on: all, or the first alone. */
 static enum commit_result try_jobs(struct db_conn **c, const char *path, struct db_node *n, bool all, struct err *e)
 {
 	enum commit_result r = COMMIT_REFUSED;
 
 	if (*c == NULL && !reopen(c, path, e))
+		return COMMIT_REFUSED;
+	if (still_there(*c, path, e) != 0)
 		return COMMIT_REFUSED;
 	if (db_exec(*c, "BEGIN IMMEDIATE", e) != 0) {
 		reopen(c, path, &(struct err){0, ""});

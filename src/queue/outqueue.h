@@ -73,5 +73,7 @@ int outqueue_set_recipient(struct db_conn *c, const char *id, size_t n, const st
                            struct err *e);
 int outqueue_set_age(struct db_conn *c, const char *id, int64_t waited, int64_t counted_at, bool warned, struct err *e);
 int outqueue_set_held(struct db_conn *c, const char *id, bool held, struct err *e);
+/* Every message that is there. */
+int outqueue_hold_all(struct db_conn *c, struct err *e);
 
 #endif

@@ -152,3 +152,8 @@ int outqueue_set_held(struct db_conn *c, const char *id, bool held, struct err *
 	sqlite3_bind_int(st, 2, held);
 	return db_step(c, st, e);
 }
+
+int outqueue_hold_all(struct db_conn *c, struct err *e)
+{
+	return db_exec(c, "UPDATE queue SET held = 1", e);
+}

@@ -413,10 +413,14 @@ static void on_outcome(void *arg, enum db_outcome outcome, const struct err *e)
 	release_memory(a);
 	if (outcome == DB_COMMITTED) {
 		committed(a);
+		health_accepts(a->d);
 		answer(a, ACCEPTED);
 		return;
 	}
-	log_error("delivery.commit", kv_s("error", e != NULL ? e->text : ""), kv_i("unknown", outcome == DB_UNKNOWN));
+	/* Code 0: a part of the acceptance itself refused. */
+	if (e != NULL && e->code != 0)
+		health_refuses(a->d, "database", e->text);
+	log_info("delivery.commit", kv_s("error", e != NULL ? e->text : ""), kv_i("unknown", outcome == DB_UNKNOWN));
 	if (outcome == DB_FAILED)
 		forget_spooled(a);
 	answer(a, outcome == DB_FAILED ? ACCEPT_NO_SPACE : ACCEPT_UNKNOWN);

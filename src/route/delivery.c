@@ -137,16 +137,19 @@ struct journal *delivery_journal(const struct delivery *d)
 
 /* ---- room ---- */
 
-static bool fd_has_room(int fd, uint64_t bytes, uint64_t inodes)
+/* NULL, or what is wanting. */
+static const char *lacks(int fd, uint64_t bytes, uint64_t inodes)
 {
 	struct statvfs v;
 
-	if (fstatvfs(fd, &v) != 0 || (v.f_flag & ST_RDONLY))
-		return false;
+	if (fstatvfs(fd, &v) != 0)
+		return strerror(errno);
+	if (v.f_flag & ST_RDONLY)
+		return "the disk is read-only";
 	/* Some file systems have no fixed number of inodes and say 0. */
 	if (v.f_files != 0 && v.f_favail < inodes)
-		return false;
-	return (uint64_t)v.f_bavail * v.f_frsize >= bytes;
+		return "the disk has no room for more files (inodes)";
+	return (uint64_t)v.f_bavail * v.f_frsize >= bytes ? NULL : "the disk is full";
 }
 
 void delivery_drop_ballast(struct delivery *d)
@@ -158,31 +161,54 @@ void delivery_drop_ballast(struct delivery *d)
 	ballast_release(d->state_fd);
 }
 
-static bool all_have_room(const struct delivery *d, uint64_t bytes, uint64_t inodes, uint64_t in_state)
+struct lack { /* why NULL: there is room in every folder */
+	const char *folder, *why;
+};
+
+static struct lack first_lack(const struct delivery *d, uint64_t bytes, uint64_t inodes, uint64_t in_state)
 {
-	return fd_has_room(d->spool_fd, bytes, inodes) && fd_has_room(d->outqueue_fd, bytes, inodes) &&
-	       fd_has_room(d->state_fd, bytes, in_state);
+	const struct {
+		const char *name;
+		int fd;
+		uint64_t inodes;
+	} folders[] = {
+	    {"mailboxes", d->spool_fd, inodes}, {"outqueue", d->outqueue_fd, inodes}, {"state", d->state_fd, in_state}};
+
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+		const char *why = lacks(folders[i].fd, bytes, folders[i].inodes);
+		if (why != NULL)
+			return (struct lack){folders[i].name, why};
+	}
+	return (struct lack){NULL, NULL};
+}
+
+static struct lack room_for(struct delivery *d, uint64_t need, uint64_t inodes)
+{
+	if (!d->ballast && !(d->ballast = ballast_fill(d->state_fd)))
+		return (struct lack){"state", "the disk is full"};
+	d->ample_until = 0;
+	if (first_lack(d, need + AMPLE_BYTES, inodes + AMPLE_INODES, AMPLE_INODES).why == NULL) {
+		d->ample_until = clock_mono_ms() + AMPLE_MS;
+		return (struct lack){NULL, NULL};
+	}
+	return first_lack(d, need, inodes, SLACK_INODES);
 }
 
 bool delivery_fits(struct delivery *d, uint64_t bytes, uint64_t more_inodes)
 {
-	int64_t now = clock_mono_ms();
-
 	/* No disk has that much, and the sum below must not overflow: peers name sizes as they like. */
-	if (bytes > INT64_MAX / 4 || (!d->ballast && !(d->ballast = ballast_fill(d->state_fd))))
+	if (bytes > INT64_MAX / 4)
 		return false;
-	if (now < d->ample_until && bytes <= SMALL_BYTES && more_inodes <= SMALL_INODES)
+	if (d->ballast && clock_mono_ms() < d->ample_until && bytes <= SMALL_BYTES && more_inodes <= SMALL_INODES)
 		return true;
 	/* In the log, in a file, and what is accepted but in no file yet. */
-	uint64_t need = d->unplaced_bytes + 2 * bytes + SLACK_BYTES;
-	uint64_t inodes = d->unplaced_count + d->unlinked_count + more_inodes + SLACK_INODES;
+	struct lack lack = room_for(d, d->unplaced_bytes + 2 * bytes + SLACK_BYTES,
+	                            d->unplaced_count + d->unlinked_count + more_inodes + SLACK_INODES);
 
-	d->ample_until = 0;
-	if (all_have_room(d, need + AMPLE_BYTES, inodes + AMPLE_INODES, AMPLE_INODES)) {
-		d->ample_until = now + AMPLE_MS;
-		return true;
-	}
-	return all_have_room(d, need, inodes, SLACK_INODES);
+	/* That one huge message does not fit is no trouble. */
+	if (lack.why != NULL && bytes <= SLACK_BYTES)
+		health_refuses(d, lack.folder, lack.why);
+	return lack.why == NULL;
 }
 
 bool delivery_has_room(struct delivery *d, uint64_t bytes)
@@ -270,7 +296,16 @@ struct delivery *delivery_new(struct loop *l, struct workers *w, struct database
 
 void delivery_start(struct delivery *d)
 {
+	generation_start(d);
 	settler_kick(d, false);
+}
+
+void delivery_retire(struct delivery *d)
+{
+	struct err e;
+
+	if (generation_next(d, &e) != 0)
+		log_error("delivery.generation", kv_s("error", e.text));
 }
 
 static bool idle(const struct delivery *d)
@@ -344,8 +379,10 @@ void delivery_free(struct delivery **dp)
 	settler_forget_tombs(&d->tombs);
 	deletion_end(d);
 	free_boxes(d);
+	free(d->trouble_text);
 	loop_timer_free(&d->round_timer);
 	loop_timer_free(&d->stop_timer);
+	loop_timer_free(&d->generation_timer);
 	close_fd(d->spool_fd);
 	close_fd(d->outqueue_fd);
 	close_fd(d->outqueue_spool_fd);

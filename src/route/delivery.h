@@ -76,6 +76,9 @@ void delivery_on_queued(struct delivery *d, void (*fn)(void *arg, const char *id
 /* Told when mail cannot be put into a mailbox (it is tried again, at last every minute): errno, at once and then every
  * ten minutes, however many messages wait; and 0 when it can again. For a report to postmaster. */
 void delivery_on_trouble(struct delivery *d, void (*fn)(void *arg, const char *user, int error), void *arg);
+/* Told when mail is accepted again after the disk or the database refused it: wall seconds since when, and what it was.
+ * Once an hour at most. */
+void delivery_on_well_again(struct delivery *d, void (*fn)(void *arg, int64_t since, const char *trouble), void *arg);
 /* QUIT: commits tombstones for these base names, unlinks them, then done(ok). Names are copied. */
 void delivery_delete(struct delivery *d, const char *user, const struct strlist *names,
                      void (*done)(void *arg, bool ok), void *arg);
@@ -94,6 +97,8 @@ int delivery_recover(struct delivery *d, struct err *e);
 void delivery_start(struct delivery *d);
 /* Waits until nothing is under way (bounded by ms), then done. */
 void delivery_stop(struct delivery *d, int64_t ms, void (*done)(void *arg), void *arg);
+/* After database_stop, at a clean end: a copy that was made while the program ran is older from here on. */
+void delivery_retire(struct delivery *d);
 void delivery_free(struct delivery **d);
 
 extern const char delivery_schema[];

@@ -118,10 +118,20 @@ struct delivery {
 	struct loop_timer *unlink_timer;
 	size_t nwaiters;
 	int64_t last_round;
-	int sync_error;  /* of the last round; 0 = it went well */
-	int write_error; /* of the last write */
+	int sync_error;     /* of the last round; 0 = it went well */
+	int write_error;    /* of the last write */
+	bool settle_failed; /* the last round's commit */
 	unsigned syncs_failed;
 	struct loop_timer *round_timer;
+	/* health.c */
+	int64_t trouble_since, told_at; /* 0 = all is well; never */
+	char *trouble_text;
+	bool refuses; /* no message was accepted since */
+	void (*well_again)(void *arg, int64_t since, const char *trouble);
+	void *well_again_arg;
+	/* generation.c */
+	uint64_t generation;
+	struct loop_timer *generation_timer;
 	/* outside view */
 	void (*queued)(void *arg, const char *id);
 	void *queued_arg;
@@ -169,6 +179,16 @@ int settler_drop_row(struct db_conn *c, int64_t row, struct err *e);
 /* Some destinations are linked and synced, others have failed: only those stay in the row. */
 int settler_narrow_row(struct db_conn *c, const struct pending *p, struct err *e);
 void settler_forget_tombs(struct tomb_list *list);
+/* health.c: mail is not accepted; accepted mail cannot be placed; a message was accepted; something works again. */
+void health_refuses(struct delivery *d, const char *what, const char *why);
+void health_stalls(struct delivery *d, const char *what, const char *why);
+void health_accepts(struct delivery *d);
+void health_look(struct delivery *d);
+/* Whether the database is a copy from an earlier time than the folders (generation.c). Before database_start. */
+int generation_is_old(struct delivery *d, bool *old, struct err *e);
+/* Counts on. Only while no thread of the database runs. */
+int generation_next(struct delivery *d, struct err *e);
+void generation_start(struct delivery *d);
 void deletion_init(struct delivery *d);
 void deletion_end(struct delivery *d);
 /* The disk is full: gives deletions and settling the ballast's space. */

@@ -245,14 +245,14 @@ static void write_some(void *arg)
 
 static void dispatch(struct delivery *d);
 
-/* One line when it begins, one when it ends. */
 static void note_writing(struct delivery *d, int error)
 {
-	if (error != 0 && error != d->write_error)
-		log_error("delivery.write", kv_s("error", strerror(error)));
-	else if (error == 0 && d->write_error != 0)
+	if (error != 0)
+		health_stalls(d, "writing mail", strerror(error));
+	else if (d->write_error != 0)
 		log_info("delivery.write_again");
 	d->write_error = error;
+	health_look(d);
 }
 
 static void after_write(void *arg)

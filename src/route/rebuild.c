@@ -23,50 +23,6 @@
 
 enum { ENV_MAX = 64 * 1024 * 1024, HEAD_BYTES = 4096, ROWS_AT_ONCE = 1000 };
 
-static const char generation_file[] = ".ofmsrv-generation";
-static const char generation_fact[] = "generation";
-
-/* ---- is the database older than the folders? ---- */
-
-static int file_generation(const struct delivery *d, uint64_t *out, struct err *e)
-{
-	struct buf b;
-
-	*out = 0;
-	buf_init(&b, 64);
-	int rc = file_read(maildir_root_fd(d->maildir), generation_file, &b, e);
-	if (rc != 0 && e->code == ENOENT)
-		rc = 0;
-	else if (rc == 0 && !slice_to_u64(slice_trim(buf_slice(&b)), UINT64_MAX / 2, out))
-		*out = 0;
-	buf_free(&b);
-	return rc;
-}
-
-static int fact_generation(struct db_conn *c, uint64_t *out, struct err *e)
-{
-	char *value = NULL;
-
-	*out = 0;
-	if (fact_get(c, generation_fact, &value, e) != 0)
-		return -1;
-	if (value != NULL && !slice_to_u64(slice_of(value), UINT64_MAX / 2, out))
-		*out = 0;
-	free(value);
-	return 0;
-}
-
-/* The database first: a crash in between must not make it look old. */
-static int next_generation(struct delivery *d, uint64_t now, struct err *e)
-{
-	char text[32];
-
-	snprintf(text, sizeof text, "%llu", (unsigned long long)now + 1);
-	if (fact_set(database_conn(d->db), generation_fact, text, e) != 0)
-		return -1;
-	return file_write_durable(maildir_root_fd(d->maildir), generation_file, slice_of(text), e);
-}
-
 /* ---- the outqueue ---- */
 
 struct orphans {
@@ -207,7 +163,7 @@ static const struct config_account *account_of(const struct config *c, struct sl
 	return n == 1 ? only : NULL;
 }
 
-static int learn_line(struct relearn *l, struct slice line, int64_t stored_at, struct err *e)
+static int learn_line(struct relearn *l, struct slice line, uint64_t size, int64_t stored_at, struct err *e)
 {
 	struct slice host, label, uidl, rest = line;
 	struct buf decoded;
@@ -225,7 +181,7 @@ static int learn_line(struct relearn *l, struct slice line, int64_t stored_at, s
 	const struct config_account *a = account_of(l->config, buf_slice(&decoded), host);
 	if (a != NULL && id[0] != '\0') {
 		const struct ledger_key key = {a->login.host, a->login.user};
-		const struct ledger_record rec = {.uidl = id, .stored_at = stored_at};
+		const struct ledger_record rec = {.uidl = id, .size = size, .stored_at = stored_at};
 		rc = ledger_put(l->c, &key, &rec, e);
 		l->learnt++;
 	}
@@ -240,10 +196,11 @@ static int learn_message(struct relearn *l, const char *user, const struct maild
 	static const char field[] = "Received: ";
 	char head[HEAD_BYTES];
 	int fd = maildir_open_message(l->d->maildir, user, en, e);
+	struct stat st;
 
 	if (fd < 0)
 		return 0;
-	ssize_t n = pread(fd, head, sizeof head, 0);
+	ssize_t n = fstat(fd, &st) == 0 ? pread(fd, head, sizeof head, 0) : -1;
 	close(fd);
 	if (n <= 0)
 		return 0;
@@ -251,7 +208,9 @@ static int learn_message(struct relearn *l, const char *user, const struct maild
 	struct slice line = slice_sub(s, 0, slice_find(s, '\n'));
 	if (!slice_starts_nocase(line, field))
 		return 0;
-	return learn_line(l, slice_sub(line, strlen(field), line.n), strtoll(en->name, NULL, 10), e);
+	/* What the provider listed: all but our own line. Of another size, it may be other mail under a used UIDL. */
+	return learn_line(l, slice_sub(line, strlen(field), line.n), (uint64_t)st.st_size - line.n - 1,
+	                  strtoll(en->name, NULL, 10), e);
 }
 
 static int learn_mailbox(struct relearn *l, const char *user, struct err *e)
@@ -286,7 +245,9 @@ static int in_one_transaction(struct delivery *d, const struct config *c, bool l
 
 	if (db_exec(conn, "BEGIN IMMEDIATE", e) != 0)
 		return -1;
-	if (rebuild_outqueue(&o, e) != 0 || (lost && rebuild_ledger(&l, e) != 0) || db_exec(conn, "COMMIT", e) != 0) {
+	/* What an old copy believes to be waiting may have been sent since. */
+	if ((lost && outqueue_hold_all(conn, e) != 0) || rebuild_outqueue(&o, e) != 0 ||
+	    (lost && rebuild_ledger(&l, e) != 0) || db_exec(conn, "COMMIT", e) != 0) {
 		db_exec(conn, "ROLLBACK", NULL);
 		return -1;
 	}
@@ -297,15 +258,15 @@ static int in_one_transaction(struct delivery *d, const struct config *c, bool l
 
 int delivery_rebuild(struct delivery *d, const struct config *c, bool database_lost, struct rebuilt *out, struct err *e)
 {
-	uint64_t in_file, in_database;
+	bool old;
 
-	if (file_generation(d, &in_file, e) != 0 || fact_generation(database_conn(d->db), &in_database, e) != 0)
+	if (generation_is_old(d, &old, e) != 0)
 		return -1;
-	bool lost = database_lost || in_database < in_file;
+	bool lost = database_lost || old;
 	if (in_one_transaction(d, c, lost, out, e) != 0)
 		return -1;
 	if (lost || out->queued > 0)
 		log_warning("rebuild.done", kv_i("database_lost", lost), kv_u("queued", out->queued),
 		            kv_u("known", out->known), kv_u("unreadable", out->unreadable));
-	return next_generation(d, in_file > in_database ? in_file : in_database, e);
+	return generation_next(d, e);
 }

@@ -24,6 +24,7 @@ struct recovery {
 	struct pending_list chunk;
 	size_t bytes, rows;
 	int64_t last_id;
+	bool old; /* the database is a copy from an earlier time */
 	size_t placed, dropped;
 };
 
@@ -37,6 +38,18 @@ struct row {
 	const void *bytes;
 	size_t nbytes;
 };
+
+static bool stands_in(int dir, const char *name, uint64_t size)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
+}
+
+static bool spool_file_stands(const struct delivery *d, const char *name, uint64_t size)
+{
+	return stands_in(d->spool_fd, name, size) || stands_in(d->outqueue_spool_fd, name, size);
+}
 
 /* Whether this destination still has to be linked: 1, 0, -1. */
 static int mailbox_needs(struct recovery *r, const struct pending *p, const char *user)
@@ -96,6 +109,10 @@ static int queue_needs(struct recovery *r, const struct row *row, struct pending
 
 static int wanted_dests(struct recovery *r, const struct row *row, struct pending *p)
 {
+	/* In an old copy most rows were settled long ago, and their mail may have been read and deleted since. Those
+	 * that never were still have their spool file. */
+	if (r->old && !spool_file_stands(r->d, row->name, row->size))
+		return 0;
 	for (struct slice rest = slice_of(row->dests); rest.n > 0;) {
 		struct slice line = slice_sub(rest, 0, slice_find(rest, '\n'));
 		rest = slice_sub(rest, line.n + 1, rest.n);
@@ -118,15 +135,6 @@ static int wanted_dests(struct recovery *r, const struct row *row, struct pendin
 	return 0;
 }
 
-static bool spool_file_stands(struct delivery *d, const struct pending *p)
-{
-	struct stat st;
-	int dir = p->env != NULL ? d->outqueue_spool_fd : d->spool_fd;
-
-	return fstatat(dir, p->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-	       (uint64_t)st.st_size == p->size;
-}
-
 static int take_row(struct recovery *r, const struct row *row)
 {
 	struct pending *p = xcalloc(1, sizeof *p);
@@ -145,7 +153,7 @@ static int take_row(struct recovery *r, const struct row *row)
 			p->bytes = xmalloc(row->nbytes + 1);
 			if (row->nbytes > 0)
 				memcpy(p->bytes, row->bytes, row->nbytes);
-		} else if (!spool_file_stands(r->d, p)) {
+		} else if (!spool_file_stands(r->d, p->name, p->size)) {
 			/* Somebody removed it by hand: it cannot be had back, and the start must not fail for ever. */
 			log_error("recovery.spool_missing", kv_s("id", p->name), kv_u("size", p->size));
 			p->ndests = 0;
@@ -159,19 +167,25 @@ static int take_row(struct recovery *r, const struct row *row)
 	return 0;
 }
 
+static bool row_is_damaged(const struct row *row)
+{
+	return row->name == NULL || row->dests == NULL || strlen(row->name) >= RANDOM_NAME_MAX ||
+	       (!row->spilled && row->nbytes != row->size);
+}
+
 static int read_chunk(struct recovery *r)
 {
 	sqlite3_stmt *st = db_stmt(r->c,
 	                           "SELECT id, name, size, spilled, dests, bytes, boot FROM message LEFT JOIN linked"
 	                           " ON linked.message = message.id WHERE id > ? ORDER BY id",
 	                           r->e);
-	int rc = 0;
+	int rc = 0, step = SQLITE_ROW;
 
 	if (st == NULL)
 		return -1;
 	r->bytes = r->rows = 0;
 	sqlite3_bind_int64(st, 1, r->last_id);
-	while (rc == 0 && r->bytes < CHUNK_BYTES && r->rows < CHUNK_ROWS && sqlite3_step(st) == SQLITE_ROW) {
+	while (rc == 0 && r->bytes < CHUNK_BYTES && r->rows < CHUNK_ROWS && (step = sqlite3_step(st)) == SQLITE_ROW) {
 		const char *boot = (const char *)sqlite3_column_text(st, 6);
 		struct row row = {
 		    .id = sqlite3_column_int64(st, 0),
@@ -183,11 +197,15 @@ static int read_chunk(struct recovery *r)
 		    .nbytes = (size_t)sqlite3_column_bytes(st, 5),
 		    .linked_now = boot != NULL && strcmp(boot, clock_boot_id()) == 0,
 		};
-		if (row.name == NULL || row.dests == NULL || strlen(row.name) >= RANDOM_NAME_MAX)
-			rc = err_set(r->e, 0, "database: message row %lld is damaged", (long long)row.id);
+		if (row_is_damaged(&row))
+			rc = err_set(r->e, SQLITE_CORRUPT, "database: message row %lld is damaged", (long long)row.id);
 		else
 			rc = take_row(r, &row);
 	}
+	/* Rows that cannot be read are not rows that do not exist. */
+	if (rc == 0 && step != SQLITE_ROW && step != SQLITE_DONE)
+		rc = err_set(r->e, sqlite3_extended_errcode(db_handle(r->c)), "database: reading messages: %s",
+		             sqlite3_errmsg(db_handle(r->c)));
 	sqlite3_reset(st);
 	return rc;
 }
@@ -399,7 +417,7 @@ int delivery_recover(struct delivery *d, struct err *e)
 	struct recovery r = {.d = d, .c = database_conn(d->db), .e = e};
 
 	TAILQ_INIT(&r.chunk);
-	if (recover_rows(&r) != 0 || recover_tombstones(&r) != 0)
+	if (generation_is_old(d, &r.old, e) != 0 || recover_rows(&r) != 0 || recover_tombstones(&r) != 0)
 		return -1;
 	sweep(d, d->spool_fd);
 	sweep(d, d->outqueue_spool_fd);

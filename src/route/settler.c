@@ -173,7 +173,7 @@ static void on_settled(void *arg, enum db_outcome outcome, const struct err *e)
 	struct round *r = j->round;
 
 	if (outcome != DB_COMMITTED) {
-		log_error("delivery.settle", kv_s("error", e != NULL ? e->text : ""));
+		health_stalls(r->d, "database", e != NULL ? e->text : "");
 		r->commit_failed = true;
 		delivery_drop_ballast(r->d);
 	}
@@ -281,14 +281,14 @@ static void announce(struct delivery *d, struct pending *p)
 	}
 }
 
-/* One line when it begins, one when it ends. */
 static void note_sync(struct delivery *d, int error)
 {
-	if (error != 0 && error != d->sync_error)
-		log_error("delivery.sync", kv_s("error", strerror(error)));
-	else if (error == 0 && d->sync_error != 0)
+	if (error != 0)
+		health_stalls(d, "flushing mail to the disk", strerror(error));
+	else if (d->sync_error != 0)
 		log_info("delivery.sync_again");
 	d->sync_error = error;
+	health_look(d);
 }
 
 static void write_anew(struct delivery *d, struct pending_list *list)
@@ -402,6 +402,8 @@ static void end_round(struct round *r)
 	TAILQ_CONCAT(&d->linked, &r->n, link);
 	TAILQ_CONCAT(&d->tombs, &r->t, link);
 	TAILQ_CONCAT(&d->linked, &r->w, link);
+	d->settle_failed = r->commit_failed;
+	health_look(d);
 	if (TAILQ_EMPTY(&t->list))
 		free(t);
 	else
@@ -489,8 +491,9 @@ void settler_kick(struct delivery *d, bool now)
 			loop_timer_set(d->round_timer, d->retry_at - clock_mono_ms());
 		return;
 	}
-	int64_t wait = d->last_round + (d->sync_error != 0 ? WRITE_RETRY_MS : ROUND_MS) - clock_mono_ms();
-	if ((now && d->sync_error == 0) || wait <= 0 || (has_waiters(d) && !TAILQ_EMPTY(&d->written)))
+	bool troubled = d->sync_error != 0 || d->settle_failed;
+	int64_t wait = d->last_round + (troubled ? WRITE_RETRY_MS : ROUND_MS) - clock_mono_ms();
+	if ((now && !troubled) || wait <= 0 || (!troubled && has_waiters(d) && !TAILQ_EMPTY(&d->written)))
 		start_round(d);
 	else
 		loop_timer_set(d->round_timer, wait);

@@ -13,7 +13,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / "e2e"), str(pathlib.Path(__file__).resolve().parent)]
 
-from crash import replay, shim, sweep  # noqa: E402
+from crash import ext4, replay, shim, sweep  # noqa: E402
 from crash.world import World  # noqa: E402
 
 KINDS = {
@@ -56,7 +56,34 @@ def crash_worker(share, shares, o, out):
         out.put(None)
 
 
+def real_cuts(share, o, out):
+    """A fifth of the time on a real ext4."""
+    try:
+        disk = ext4.Ext4()
+    except ext4.Unable as e:
+        print(f"no loop-mounted ext4 here: {e}", flush=True)
+        return
+    w = World(disk.path)
+    rng = random.Random(f"{o.seed}.{share}.real")
+    try:
+        w.make_template()
+        for how, name in ((ext4.KEEP_LOG, "journal kept"), (ext4.LOSE_LOG, "journal lost")):
+            figures = sweep.Result()
+            end = time.monotonic() + o.seconds / 10
+            while time.monotonic() < end:
+                delay = rng.uniform(0, 1)
+                faults = sweep.power_cut(w, disk, delay, how)
+                figures.take(w, delay, faults)
+                if faults:
+                    say(f"a real ext4, {name}", f"after {delay:.3f} s", faults)
+            out.put((f"a real ext4 shut down, {name}", vars(figures)))
+    finally:
+        w.close()
+        disk.close()
+
+
 def powerloss_worker(share, shares, o, out):
+    real_cuts(share, o, out)
     w = World()
     try:
         w.make_template()
@@ -67,7 +94,7 @@ def powerloss_worker(share, shares, o, out):
                 kind = f"{'a first start' if fresh else 'a gateway at work'}, names lost as {mode}"
                 figures = sweep.Result()
                 seen = set()
-                end = time.monotonic() + o.seconds / 4
+                end = time.monotonic() + o.seconds / 5
                 while time.monotonic() < end:
                     p, state = replay.draw(rec, rng, mode)
                     key = replay.digest(state)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from crash import replay
+from crash import ext4, replay, sweep
 from crash.world import World
 
 SEED = os.environ.get("SEED", "1")
@@ -53,3 +53,29 @@ def test_the_model_loses_what_was_not_synced(recording):
         now = {path: bytes(f.now) for path, f in disk.names.items()}
         whole += now == {path: data for path, (_, data) in files.items()}
     assert 0 < whole < 40
+
+
+@pytest.fixture(scope="module")
+def disk():
+    try:
+        made = ext4.Ext4()
+    except ext4.Unable as e:
+        pytest.skip(f"no loop-mounted ext4 here: {e}")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("how", [ext4.KEEP_LOG, ext4.LOSE_LOG], ids=["journal kept", "journal lost"])
+def test_power_cut_after_a_250_on_a_real_ext4(disk, how):
+    w = World(disk.path)
+    try:
+        w.make_template()
+        rng, promised = random.Random(f"{SEED}.{how}"), 0
+        for _ in range(3):
+            delay = rng.uniform(0.05, 0.8)
+            faults = sweep.power_cut(w, disk, delay, how)
+            assert not faults, (delay, faults)
+            promised += sum(m.fate == "accepted" for m in w.sent)
+        assert promised > 0, "no cut came behind a 250"
+    finally:
+        w.close()

@@ -1,6 +1,9 @@
 """One point each: the program under load, killed or failed at its N-th change of a file, restarted, and audited."""
 import errno
+import os
 import random
+import threading
+import time
 
 from . import audit, shim
 
@@ -122,3 +125,28 @@ def fail(world, n, error, length=1, ops=shim.ALL):
 
 def shuffled(total, n, seed):
     return random.Random(seed).sample(range(1, total + 1), min(n, total))
+
+
+def power_cut(world, disk, delay, how):
+    """The real thing: the disk is shut down so long after the load's beginning, and comes back after a "reboot"."""
+    world.gateway.env = world.shim.env(world.home)
+    world.reset()
+    os.sync()
+    world.shim.arm()
+    assert world.begin()
+    clients = threading.Thread(target=world.load, kwargs={"seconds": 1})
+    clients.start()
+    time.sleep(delay)
+    disk.cut(how)
+    clients.join()
+    world.gateway.kill()
+    world.kills += 1
+    disk.reboot()
+    world.note_final()
+    faults = [f"on the disk: {f}" for f in audit.partial(world)]
+    world.gateway.env = world.shim.env(world.home, rebooted=True)
+    world.shim.arm()
+    if not world.begin():
+        return faults + ["no start after the power cut: " + world.gateway.stderr()[-500:]]
+    world.finish()
+    return faults + audit.final(world)

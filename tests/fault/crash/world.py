@@ -57,9 +57,11 @@ def provider_messages():
 
 
 class World:
-    def __init__(self, record=False, home=None):
-        base = "/dev/shm" if os.access("/dev/shm", os.W_OK) and not record else None
-        self.base = pathlib.Path(home or tempfile.mkdtemp(prefix="ofm.crash.", dir=base))
+    """disk: a folder on which the gateway's home lies; else memory, where flushing costs nothing."""
+
+    def __init__(self, disk=None):
+        base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self.base = pathlib.Path(tempfile.mkdtemp(prefix="ofm.crash.", dir=base))
         self.base.chmod(0o755)
         self.shim = shim.Shim(self.base)
         self.provider = peers.Provider()
@@ -73,10 +75,11 @@ class World:
             "user carol": {"alias": "carol@firm.example"}, "sync": {"every": 0, "on_send": "no", "min_interval": "1s"},
             "server": {"log_level": "info"},
         }, start=False)
-        made, self.home = self.gateway.home, self.base / "home"
+        made, self.home = self.gateway.home, (disk or self.base) / "home"
+        shutil.rmtree(self.home, ignore_errors=True)
         shutil.move(made, self.home)
         self.gateway.home, self.gateway.ini_path = self.home, self.home / "etc/ofmsrv.ini"
-        self.gateway.env = self.shim.env(self.home, record)
+        self.gateway.env = self.shim.env(self.home)
         self.template = None
         self.kills = 0
 
@@ -100,8 +103,9 @@ class World:
         self.gateway.kill()
         shutil.rmtree(self.home)
         if fresh:
+            self.home.mkdir()
             for sub in ("mailboxes", "outqueue"):
-                (self.home / sub).mkdir(parents=True)
+                (self.home / sub).mkdir()
             shutil.copytree(self.template / "etc", self.home / "etc")
         else:
             shutil.copytree(self.template, self.home, symlinks=True)
