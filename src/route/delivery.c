@@ -114,6 +114,13 @@ void delivery_on_queued(struct delivery *d, void (*fn)(void *arg, const char *id
 	d->queued_arg = arg;
 }
 
+bool delivery_is_queueing(struct delivery *d)
+{
+	if (d->queueing > 0)
+		settler_kick(d, true);
+	return d->queueing > 0;
+}
+
 void delivery_on_trouble(struct delivery *d, void (*fn)(void *arg, const char *user, int error), void *arg)
 {
 	d->trouble = fn;

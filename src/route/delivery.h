@@ -73,6 +73,8 @@ void acceptance_commit(struct acceptance **a, void (*done)(void *arg, enum accep
 void delivery_settled(struct delivery *d, const char *user, void (*done)(void *arg), void *arg);
 /* Told for each outqueue message when its files stand in outqueue/. */
 void delivery_on_queued(struct delivery *d, void (*fn)(void *arg, const char *id), void *arg);
+/* Whether one that was accepted before does not stand there yet. Makes haste with it. */
+bool delivery_is_queueing(struct delivery *d);
 /* Told when mail cannot be put into a mailbox (it is tried again, at last every minute): errno, at once and then every
  * ten minutes, however many messages wait; and 0 when it can again. For a report to postmaster. */
 void delivery_on_trouble(struct delivery *d, void (*fn)(void *arg, const char *user, int error), void *arg);

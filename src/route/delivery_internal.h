@@ -100,6 +100,7 @@ struct delivery {
 	size_t nsync_fds;
 	uint64_t unplaced_bytes;
 	size_t unplaced_count;
+	size_t queueing;       /* accepted outgoing messages that do not stand in outqueue/ yet */
 	size_t unlinked_count; /* names that placed messages still need: on tmpfs each costs an inode */
 	bool ballast;          /* state/ballast stands */
 	int64_t ample_until;   /* monotonic ms: there was much more room than needed */

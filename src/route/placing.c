@@ -332,6 +332,7 @@ void placing_start(struct delivery *d, struct pending *p)
 	p->seq = ++d->seq;
 	p->links = placing_links(p);
 	d->unlinked_count += p->links;
+	d->queueing += p->env != NULL;
 	for (size_t i = 0; i < p->ndests; i++)
 		TAILQ_INSERT_TAIL(&p->dests[i].box->unlinked, &p->dests[i], in_box);
 	d->unplaced_count++;

@@ -271,6 +271,7 @@ static void announce(struct delivery *d, struct pending *p)
 	p->links = 0;
 	if (p->env != NULL && p->queue_linked && !p->queue_told) {
 		p->queue_told = true;
+		d->queueing -= d->queueing > 0;
 		if (d->queued != NULL)
 			d->queued(d->queued_arg, p->name);
 	}

@@ -153,40 +153,78 @@ static const char *reader(const struct message *m)
 	return u->name;
 }
 
-/* A day's bounces are capped: whoever sends to 10,000 wrong addresses is told of the first thousand. */
-static bool within_cap(struct sender *s)
+/* ---- the cap ---- */
+
+struct bounce_count {
+	char *user;
+	int64_t day_ms; /* monotonic: when the day of this count began */
+	unsigned n;
+};
+
+static struct bounce_count *count_of(struct sender *s, const char *user)
 {
+	for (size_t i = 0; i < s->nbounces; i++)
+		if (strcmp(s->bounces[i].user, user) == 0)
+			return &s->bounces[i];
+	s->bounces = xreallocarray(s->bounces, s->nbounces + 1, sizeof *s->bounces);
+	s->bounces[s->nbounces] = (struct bounce_count){.user = xstrdup(user), .day_ms = clock_mono_ms()};
+	return &s->bounces[s->nbounces++];
+}
+
+void bounce_forget(struct sender *s)
+{
+	for (size_t i = 0; i < s->nbounces; i++)
+		free(s->bounces[i].user);
+	free(s->bounces);
+	s->bounces = NULL;
+	s->nbounces = 0;
+}
+
+static void tell_capped(struct sender *s, const char *user)
+{
+	bool russian = s->config->russian;
+	char *subject = xasprintf(russian ? "Слишком много возвратов за день: %s" : "Too many bounces today: %s", user);
+	char *body = xasprintf(
+	    russian ? "За сутки не удалось доставить более %d писем пользователя %s. До конца этих суток возвраты\n"
+	              "ему больше не пишутся; такие письма назовёт ofmctl journal. Возможно, рассылка идёт\n"
+	              "по старому списку адресов.\n"
+	            : "More than %d messages of %s could not be delivered within a day. No more bounces are written\n"
+	              "to that user until the day is over; ofmctl journal names each message. Perhaps somebody sends\n"
+	              "to an old list of addresses.\n",
+	    SENDER_BOUNCES_A_DAY, user);
+
+	report_postmaster(s->d.delivery, s->config, NULL, subject, body);
+	free(body);
+	free(subject);
+}
+
+/* A day's bounces to one reader are capped: whoever sends to 10,000 wrong addresses is told of the first thousand. */
+static bool within_cap(struct sender *s, const char *user)
+{
+	struct bounce_count *c = count_of(s, user);
 	int64_t now = clock_mono_ms();
 
-	if (s->bounces == 0 || now - s->bounce_day_ms >= DAY_MS) {
-		s->bounce_day_ms = now;
-		s->bounces = 0;
-		s->bounces_capped = false;
+	if (now - c->day_ms >= DAY_MS) {
+		c->day_ms = now;
+		c->n = 0;
 	}
-	if (s->bounces < SENDER_BOUNCES_A_DAY) {
-		s->bounces++;
-		return true;
-	}
-	if (!s->bounces_capped) {
-		s->bounces_capped = true;
-		report_postmaster(s->d.delivery, s->config, NULL, "Too many bounces today",
-		                  "More than a thousand messages could not be delivered within a day. Further bounces\n"
-		                  "are not written until the day is over; the log names each (send.refused).\n"
-		                  "Perhaps somebody sends to an old list of addresses.\n");
-	}
-	return false;
+	if (c->n <= SENDER_BOUNCES_A_DAY && ++c->n > SENDER_BOUNCES_A_DAY)
+		tell_capped(s, user);
+	return c->n <= SENDER_BOUNCES_A_DAY;
 }
 
 void bounce_send(struct message *m)
 {
-	if (!within_cap(m->s)) {
-		log_warning("send.bounce_capped", kv_s("id", m->q->id));
+	const char *user = reader(m);
+
+	if (!within_cap(m->s, user)) {
+		log_warning("send.bounce_capped", kv_s("id", m->q->id), kv_s("user", user));
 		record_commit(m);
 		return;
 	}
 	struct bounce *b = xcalloc(1, sizeof *b);
 	b->m = m;
-	b->user = xstrdup(reader(m));
+	b->user = xstrdup(user);
 	b->path = message_path(m->s, m->q->id, ".eml");
 	m->committing = true;
 	m->again = false;

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SECOND_LOOK_MS = 300 };
+enum { QUEUEING_MS = 2000 }; /* longer than that nobody waits for a folder that takes no files */
 
 struct run {
 	TAILQ_ENTRY(run) entry;
 	struct sender *s;
 	bool all, started;
-	bool looked_twice; /* mail that was accepted just before may take a moment to stand in the queue */
+	bool impatient; /* it has waited long enough for what is on its way into the queue */
 	uint64_t done_n, total;
 	bool failed;
 	char *error;
@@ -71,32 +71,22 @@ static void start_all(struct run *r, bool all)
 	lane_kick_all(s, all);
 }
 
-static void look(void *arg);
-
 static void finish_if_done(struct run *r)
 {
 	if (r->done_n < r->total || !r->started)
 		return;
-	loop_timer_set(r->timer, r->all && !r->looked_twice ? SECOND_LOOK_MS : 0);
+	loop_timer_set(r->timer, 0);
 }
 
-/* From the loop: done() is never called from inside somebody's call. */
-static void look(void *arg)
+static void finish(struct run *r)
 {
-	struct run *r = arg;
+	struct sender *s = r->s;
 	void (*done)(void *, bool) = r->done;
 	void *done_arg = r->arg;
 	bool failed = r->failed;
 
 	if (r->done_n < r->total)
 		return;
-	if (r->all && !r->looked_twice && !r->s->stopping) {
-		r->looked_twice = true;
-		start_all(r, false);
-		finish_if_done(r);
-		return;
-	}
-	struct sender *s = r->s;
 	free_run(r);
 	if (TAILQ_EMPTY(&s->runs))
 		lane_rest_all(s);
@@ -113,6 +103,31 @@ static void start(struct run *r)
 	finish_if_done(r);
 }
 
+/* A run by hand sends all that was accepted before it, so it waits until that stands in the queue. */
+static void start_if_ready(struct run *r)
+{
+	struct sender *s = r->s;
+
+	if (r->started || s->loading)
+		return;
+	if (r->all && !r->impatient && !s->stopping && delivery_is_queueing(s->d.delivery))
+		loop_timer_set(r->timer, QUEUEING_MS);
+	else
+		start(r);
+}
+
+/* From the loop: done() is never called from inside somebody's call. */
+static void on_timer(void *arg)
+{
+	struct run *r = arg;
+
+	r->impatient = true;
+	if (r->started)
+		finish(r);
+	else
+		start_if_ready(r);
+}
+
 void sender_run(struct sender *s, bool all, void (*progress)(void *arg, const struct send_progress *p),
                 void (*done)(void *arg, bool failed), void *arg)
 {
@@ -124,10 +139,9 @@ void sender_run(struct sender *s, bool all, void (*progress)(void *arg, const st
 	r->done = done;
 	r->arg = arg;
 	r->error = xstrdup("");
-	r->timer = loop_timer_new(s->d.loop, look, r);
+	r->timer = loop_timer_new(s->d.loop, on_timer, r);
 	TAILQ_INSERT_TAIL(&s->runs, r, entry);
-	if (!s->loading)
-		start(r);
+	start_if_ready(r);
 }
 
 void runs_loaded(struct sender *s)
@@ -136,8 +150,7 @@ void runs_loaded(struct sender *s)
 
 	for (r = TAILQ_FIRST(&s->runs); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, entry);
-		if (!r->started)
-			start(r);
+		start_if_ready(r);
 	}
 }
 

@@ -269,6 +269,7 @@ void sender_free(struct sender **sp)
 	runs_free(s);
 	strlist_free(&s->arrivals);
 	strlist_free(&s->dead);
+	bounce_forget(s);
 	loop_timer_free(&s->mend_timer);
 	loop_timer_free(&s->stop_timer);
 	config_unref(&s->config);

@@ -116,8 +116,10 @@ static unsigned set_held(struct message *m, const struct choice *c, bool held)
 
 	for (size_t i = 0; i < m->q->nrecipients && !any; i++)
 		any = is_recipient(c, m, i);
-	if (!any || m->q->held == held)
+	if (!any)
 		return 0;
+	if (m->q->held == held)
+		return 1;
 	m->q->held = held;
 	m->dirty = true;
 	m->s->next_due = -1;
@@ -135,9 +137,10 @@ static unsigned hold(struct message *m, const struct choice *c)
 
 static unsigned release(struct message *m, const struct choice *c)
 {
+	bool was_held = m->q->held;
 	unsigned n = set_held(m, c, false);
 
-	if (n > 0)
+	if (n > 0 && was_held)
 		for (size_t i = 0; i < m->q->nrecipients; i++)
 			m->t[i].next_ms = 0;
 	return n;

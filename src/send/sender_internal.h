@@ -21,7 +21,7 @@ enum {
 	SENDER_MEND_MS = 3 * 1000,         /* between tries to commit what could not be committed */
 	SENDER_RELAY_PAUSE_MS = 30 * 1000, /* new mail tries a failing relay no more often */
 	SENDER_HIGH_WATER = 256 * 1024,
-	SENDER_BOUNCES_A_DAY = 1000
+	SENDER_BOUNCES_A_DAY = 1000 /* to one reader */
 };
 
 struct lane;
@@ -88,10 +88,8 @@ struct sender {
 	/* grave.c */
 	struct strlist dead;
 	bool burying;
-	/* bounces of the last 24 hours */
-	int64_t bounce_day_ms;
-	unsigned bounces;
-	bool bounces_capped;
+	struct bounce_count *bounces; /* of the last 24 hours, a reader each */
+	size_t nbounces;
 	struct loop_timer *mend_timer;
 	bool mending;
 	/* stopping */
@@ -157,6 +155,7 @@ void record_note(const struct message *m, enum journal_kind kind, size_t i);
 
 /* Writes the bounce or warning and commits it with m's states, then attempt_over. */
 void bounce_send(struct message *m);
+void bounce_forget(struct sender *s); /* frees what was counted */
 
 /* ---- grave.c ---- */
 
