@@ -151,7 +151,8 @@ int64_t fetcher_next_due(const struct fetcher *f)
 	for (size_t i = 0; i < f->n; i++) {
 		const struct account *a = f->v[i];
 
-		if (a->config == NULL || !a->config->enabled || a->config->every == 0 || a->session != NULL || a->held)
+		if (a->config == NULL || !a->config->enabled || a->config->every == 0 || a->session != NULL ||
+		    a->turn != 0 || a->held)
 			continue;
 		int64_t at = account_wait(a, false);
 		if (at < next)

@@ -286,9 +286,9 @@ static bool awaited_by(const struct account *a, const struct fetch_run *r)
 
 static void want(struct fetch_run *r, struct account *a, bool named)
 {
-	bool busy = a->session != NULL;
+	bool busy = a->session != NULL, begun = busy || a->turn != 0;
 
-	if (awaited_by(a, r) || (busy && !r->by_hand) || (!busy && must_wait(r, a, named)))
+	if (awaited_by(a, r) || (begun && !r->by_hand) || (!begun && must_wait(r, a, named)))
 		return;
 	a->awaiting = xreallocarray(a->awaiting, a->nawaiting + 1, sizeof *a->awaiting);
 	a->awaiting[a->nawaiting++] = (struct awaiting){r, busy && session_has_listed(a->session)};
