@@ -175,6 +175,12 @@ model:
 	@tools/deps.sh model
 	@tools/model.py
 
+# What peers can make the program use, with large numbers: the figures of docs/BOUNDS.md. Under ten minutes.
+.PHONY: soak
+soak: all
+	@tools/deps.sh build test
+	@OFM_SOAK=1 /usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/fault/test_bounds.py
+
 # ---- gates ----
 
 .PHONY: lint layers sizes keys
@@ -230,6 +236,7 @@ help:
 	@echo 'make model       checks the model of delivery in every state that crashes can leave (spin)'
 	@echo 'make crash       kills and fails the program at every point (hours); powerloss TIME=s: power cuts, replayed'
 	@echo 'make bench-sorter: how fast the sorter alone is'
+	@echo 'make soak        memory, descriptors and time under floods, with figures (minutes)'
 	@echo 'make lint        clang-format, clang-tidy, cppcheck, shellcheck; layers, sizes: the gates on structure'
 	@echo 'make keys        writes the list of keys into the manual anew'
 	@echo 'make install     DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR)), STATEDIR ($(STATEDIR))'

@@ -108,7 +108,9 @@ int process_become(const struct config *c, struct err *e)
 	if (pw != NULL && pw->pw_uid != 0) {
 		if (drop_to(pw, e) != 0)
 			return -1;
-	} else if (geteuid() == 0 && keep(FOR_PORTS | FOR_FOLDERS, FOR_FOLDERS) != 0) {
+	} else if (geteuid() != 0) {
+		(void)!keep(FOR_PORTS, 0); /* systemd may have given us that one */
+	} else if (keep(FOR_PORTS | FOR_FOLDERS, FOR_FOLDERS) != 0) {
 		return err_errno(e, "cannot give up root's capabilities");
 	}
 	process_guard_memory(); /* again: becoming another user undoes a part of it */
