@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "mail/header.h"
 #include "mail/rewrite.h"
+#include "send/mend.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -123,7 +124,10 @@ static void add_human(struct buf *out, const struct dsn *d)
 		buf_printf(&text, "  <%s>\n", r->address);
 		if (r->expired)
 			buf_printf(&text, "      %s\n", t->expired);
-		buf_printf(&text, "      %s\n\n", r->reply[0] != '\0' ? r->reply : t->no_answer);
+		buf_printf(&text, "      %s\n", r->reply[0] != '\0' ? r->reply : t->no_answer);
+		const char *advice = d->warning ? NULL : mend_message(r->status, r->expired, d->russian);
+		buf_printf(&text, "%s%s%s\n", advice != NULL ? "      " : "", advice != NULL ? advice : "",
+		           advice != NULL ? "\n" : "");
 	}
 	if (d->n > listed(d))
 		buf_printf(&text, "%s%zu%s\n\n", t->more[0], d->n - listed(d), t->more[1]);

@@ -3,6 +3,7 @@
 #include "base/slice.h"
 
 #include <stddef.h>
+#include <string.h>
 
 enum { PATIENCE = 3, COMMAND_PATIENCE = 2, PORT_SMTP = 25 };
 
@@ -104,5 +105,54 @@ const char *mend_text(enum mend_trouble t, const char *host, uint16_t port, bool
 {
 	const struct words *w = words_for(t, host, port);
 
+	return russian ? w->russian : w->english;
+}
+
+/* ---- messages ---- */
+
+static const struct {
+	const char *status; /* its beginning, up to a dot or the end */
+	struct words mend;
+} statuses[] = {
+    {"5.1.1", {"Check the address for a typing mistake.", "Проверьте, нет ли опечатки в адресе."}},
+    {"5.1.2", {"Check the address behind the @ for a typing mistake.", "Проверьте, нет ли опечатки в адресе после @."}},
+    {"5.1.3", {"Check the address for a typing mistake.", "Проверьте, нет ли опечатки в адресе."}},
+    {"5.1.7",
+     {"Your own address is not accepted: ask your administrator.",
+      "Ваш собственный адрес не принят: обратитесь к администратору."}},
+    {"5.1.8",
+     {"Your own address is not accepted: ask your administrator.",
+      "Ваш собственный адрес не принят: обратитесь к администратору."}},
+    {"5.1.10", {"Check the address for a typing mistake.", "Проверьте, нет ли опечатки в адресе."}},
+    {"5.2.1",
+     {"The recipient's mailbox is switched off: reach them by another way.",
+      "Ящик получателя отключён: свяжитесь с ним иначе."}},
+    {"5.2.2",
+     {"The recipient's mailbox is full: send it again later.", "Ящик получателя переполнен: отправьте ещё раз позже."}},
+    {"5.2.3",
+     {"The message is too large: send it in parts, or a link.",
+      "Письмо слишком велико: отправьте по частям или ссылкой."}},
+    {"5.3.4",
+     {"The message is too large: send it in parts, or a link.",
+      "Письмо слишком велико: отправьте по частям или ссылкой."}},
+    {"5.7",
+     {"It was refused by a rule, perhaps as spam. If the answer does not help, ask your administrator.",
+      "Письмо отклонено по правилам, возможно, как спам. Если ответ не поможет, обратитесь к администратору."}},
+};
+
+static const struct words too_late = {"Check the address, or send it again later.",
+                                      "Проверьте адрес или отправьте ещё раз позже."};
+
+const char *mend_message(const char *status, bool expired, bool russian)
+{
+	const struct words *w = expired ? &too_late : NULL;
+
+	for (size_t i = 0; w == NULL && i < sizeof statuses / sizeof statuses[0]; i++) {
+		size_t n = strlen(statuses[i].status);
+		if (strncmp(status, statuses[i].status, n) == 0 && (status[n] == '\0' || status[n] == '.'))
+			w = &statuses[i].mend;
+	}
+	if (w == NULL)
+		return NULL;
 	return russian ? w->russian : w->english;
 }

@@ -1,4 +1,5 @@
-/* What the person who looks after the gateway can do about a relay that does not take mail, in their language. Pure. */
+/* What people can do about mail that does not leave or arrive, in their language: whoever looks after the gateway about
+ * a relay, the sender about a message. Pure. */
 #ifndef OFM_SEND_MEND_H
 #define OFM_SEND_MEND_H
 
@@ -21,5 +22,8 @@ enum mend_trouble {
 unsigned mend_patience(enum mend_trouble t);
 /* A constant text, lines ending in LF. */
 const char *mend_text(enum mend_trouble t, const char *host, uint16_t port, bool russian);
+/* For the sender of a message that was refused with this status (RFC 3463), or given up for age. NULL = the answer says
+ * it all. */
+const char *mend_message(const char *status, bool expired, bool russian);
 
 #endif

@@ -73,6 +73,10 @@ static void bounce(void **state)
 	has(&b, "Final-Recipient: rfc822; d@x.example\r\nAction: failed\r\nStatus: 4.4.7\r\nLast-Attempt-Date: ");
 	has(&b, "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\nFrom: anna@firm.example\r\n");
 	has(&b, "\r\n--17.bound--\r\n");
+	has(&b, "  <a@x.example>\r\n      550 5.1.1 no such user \xd0\xb0\r\n      Check the address for a typing "
+	        "mistake.\r\n\r\n");
+	has(&b, "  <b@x.example>\r\n      554 no\r\n\r\n"); /* the answer says it all */
+	has(&b, "      452 4.2.2 full\r\n      Check the address, or send it again later.\r\n");
 	has_not(&b, "Will-Retry-Until");
 	buf_free(&b);
 }
@@ -94,6 +98,7 @@ static void warning_in_russian(void **state)
 	has(&b, "попытки продолжатся ещё 2 ч");
 	has(&b, "Content-Type: text/rfc822-headers\r\n\r\nFrom: anna@firm.example\r\n");
 	has_not(&b, "body");
+	has_not(&b, "Проверьте адрес"); /* there is nothing to do yet */
 	buf_free(&b);
 }
 

@@ -46,6 +46,23 @@ static void test_providers(void **state)
 		assert_non_null(strstr(mend_text(rows[i].trouble, rows[i].host, rows[i].port, false), rows[i].word));
 }
 
+static void test_messages(void **state)
+{
+	static const char *const known[] = {"5.1.1", "5.1.2", "5.1.3", "5.1.7", "5.1.8", "5.1.10",
+	                                    "5.2.1", "5.2.2", "5.2.3", "5.3.4", "5.7",   "5.7.1"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+		assert_non_null(mend_message(known[i], false, false));
+		assert_string_not_equal(mend_message(known[i], false, false), mend_message(known[i], false, true));
+	}
+	assert_string_equal(mend_message("5.7.1", false, false), mend_message("5.7.26", false, false));
+	assert_null(mend_message("", false, false));
+	assert_null(mend_message("5.1.11", false, false));
+	assert_null(mend_message("5.70", false, false));
+	assert_non_null(mend_message("", true, false));
+}
+
 /* What waiting may mend is waited for; what only a person can mend is told at once. */
 static void test_patience(void **state)
 {
@@ -71,6 +88,7 @@ int main(void)
 	    cmocka_unit_test(test_every_trouble_has_advice_in_both_languages),
 	    cmocka_unit_test(test_providers),
 	    cmocka_unit_test(test_patience),
+	    cmocka_unit_test(test_messages),
 	    cmocka_unit_test(test_domains),
 	};
 
