@@ -37,8 +37,8 @@ FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 REPLAY_BIN := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=$(BUILD)/replay/%)
 LIB := $(BUILD)/libofmsrv.a
 C_FILES = $(shell git ls-files '*.c' '*.h')
-ASAN := $(MAKE) BUILD=build-asan SANITIZE=address,undefined WERROR=1
 TSAN := $(MAKE) BUILD=build-tsan SANITIZE=thread WERROR=1
+ASAN := $(MAKE) BUILD=build-asan SANITIZE=address,undefined WERROR=1
 
 .PHONY: all deps
 all: $(BIN)ofmsrv $(BIN)ofmctl
@@ -46,8 +46,9 @@ all: $(BIN)ofmsrv $(BIN)ofmctl
 $(BIN)ofmsrv: $(BUILD)/src/main.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# SRV records and the screen are ofmctl's alone.
 $(BIN)ofmctl: $(CTL_OBJ) $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lncursesw -ltinfo -lresolv
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
@@ -211,15 +212,35 @@ $(BUILD)/keys: $(BUILD)/tools/keys.o $(LIB)
 
 # ---- installation ----
 
-.PHONY: install clean help
-install: all
+.PHONY: man install deb deb-check clean help
+# ofmsrv(8), ofmctl(1), ofmsrv.ini(5): the keys from the schema, the commands from their own help.
+man: $(BIN)ofmctl
+	@tools/man.py $(abspath $(BIN)ofmctl) $(BUILD)/man
+
+install: all man
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/ofmsrv
 	install -m 755 $(BIN)ofmsrv $(DESTDIR)$(PREFIX)/sbin/ofmsrv
 	install -m 755 $(BIN)ofmctl $(DESTDIR)$(PREFIX)/bin/ofmctl
 	install -m 644 README.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/ofmsrv
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 5 8)
+	install -m 644 $(BUILD)/man/ofmctl.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(BUILD)/man/ofmsrv.ini.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 $(BUILD)/man/ofmsrv.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/vendor-completions)
+	install -m 644 etc/completion/ofmctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ofmctl
+	install -m 644 etc/completion/_ofmctl $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_ofmctl
 	install -d -m 750 $(DESTDIR)$(SYSCONFDIR)/ofmsrv $(DESTDIR)$(STATEDIR)/ofmsrv
 	install -d -m 700 $(DESTDIR)$(STATEDIR)/ofmsrv/mailboxes $(DESTDIR)$(STATEDIR)/ofmsrv/outqueue
 	[ -e $(DESTDIR)$(SYSCONFDIR)/ofmsrv/ofmsrv.ini ] || install -m 640 etc/ofmsrv.ini $(DESTDIR)$(SYSCONFDIR)/ofmsrv/ofmsrv.ini
+
+# Debian packages, in build/deb, from what git tracks (and lintian's opinion of them).
+deb:
+	@tools/deps.sh build deb
+	@tools/deb.sh build/deb
+
+# Installs, upgrades, removes and purges the package in a Debian of its own (debootstrap; needs root).
+deb-check: deb
+	@tools/deb_check.sh build/deb
 
 clean:
 	rm -rf $(BUILD) build-* ofmsrv ofmctl
@@ -240,6 +261,7 @@ help:
 	@echo 'make lint        clang-format, clang-tidy, cppcheck, shellcheck; layers, sizes: the gates on structure'
 	@echo 'make keys        writes the list of keys into the manual anew'
 	@echo 'make install     DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR)), STATEDIR ($(STATEDIR))'
+	@echo 'make deb         Debian packages in build/deb; deb-check: tries them in a Debian of their own'
 	@echo 'make deps        installs what the build needs; clean: removes what was built'
 
 -include $(LIB_OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(BUILD)/src/main.d $(UNIT_SRC:%.c=$(BUILD)/%.d) $(FUZZ_SRC:%.c=$(BUILD)/%.d)

@@ -101,6 +101,32 @@ static const char health_help[] =
     "very long), 3 unknown.\n\n"
     "  --warning T, --critical T   how long the oldest message may wait in the queue (4h, 1d)\n";
 
+static const char test_help[] = "Tries an account or the relay as it stands in the ini file: the name, the connection, "
+                                "TLS and its certificate, the log-in,\n"
+                                "and says in words what fails and what usually helps. Collects and sends nothing. "
+                                "Needs no daemon, but the right to read\n"
+                                "the passwords.\n\n"
+                                "  account NAME    an [account NAME]\n"
+                                "  relay [NAME]    [relay], or a [relay NAME]\n";
+
+static const char init_help[] = "Asks for what a first configuration needs (the local domain, the mailbox at the "
+                                "provider, the relay, users, rules),\n"
+                                "suggests the servers of the big providers and those that DNS names for others (RFC "
+                                "6186), tries both log-ins, and writes\n"
+                                "a commented ini file that `ofmctl check` finds sound. Then it says what to type into "
+                                "Thunderbird. Answers may come from\n"
+                                "a pipe, one a line.\n\n"
+                                "  --force     writes over an ini file that is there\n"
+                                "  --no-test   tries no log-in\n"
+                                "  --no-dns    asks no name server for suggestions\n";
+
+static const char top_help[] = "The gateway at a glance, on a terminal: accounts with their progress, the queue, the "
+                               "last hour's traffic, a column a\n"
+                               "minute, and the last messages.\n\n"
+                               "  s  sync all            a  sync the chosen account\n"
+                               "  r  retry the chosen message now    h  hold or release it    d  drop it (asks)\n"
+                               "  Tab  from the queue to the accounts and back    Up, Down (k, j)  choose    q  quit\n";
+
 static const char reload_help[] =
     "Reads the ini file again. A faulty one is refused, with every fault on stderr, and the old one stays in force.\n";
 
@@ -109,6 +135,8 @@ static const char stop_help[] =
 
 /* In the order of `ofmctl --help`. */
 const struct ctl_command ctl_commands[] = {
+    {"init", "[--force] [--no-test] [--no-dns]", "write a first configuration, by questions", init_help, false,
+     ctl_init},
     {"check", "[FILE]", "looks for faults and warnings in the ini file, without a daemon",
      "Prints every fault and warning of the configuration in one pass, as\n"
      "FILE:LINE: [section] key: what is wrong, and the mend. Needs no daemon. Status 1 on a fault.\n"
@@ -130,6 +158,8 @@ const struct ctl_command ctl_commands[] = {
     {"report", "[--day D]", "what a day added up to", report_help, true, ctl_report},
     {"account", "[list | add NAME --host H --user U | enable|disable NAME | resume NAME --known|--all]",
      "the external mailboxes", account_help, true, ctl_account},
+    {"test", "account NAME | relay [NAME]", "try an account or the relay", test_help, true, ctl_test},
+    {"top", "", "the gateway at a glance, live", top_help, false, ctl_top},
     {"metrics", "[--output FILE]", "counts for Prometheus", metrics_help, false, ctl_metrics},
     {"health", "[--warning T] [--critical T]", "one line for Nagios", health_help, false, ctl_health},
     {"reload", "", "read the ini file again", reload_help, false, ctl_reload},

@@ -49,6 +49,9 @@ int ctl_rule(const struct ctl_options *o, int argc, char **argv);
 int ctl_mailbox(const struct ctl_options *o, int argc, char **argv);
 int ctl_metrics(const struct ctl_options *o, int argc, char **argv);
 int ctl_health(const struct ctl_options *o, int argc, char **argv);
+int ctl_test(const struct ctl_options *o, int argc, char **argv);
+int ctl_init(const struct ctl_options *o, int argc, char **argv);
+int ctl_top(const struct ctl_options *o, int argc, char **argv);
 int ctl_reload(const struct ctl_options *o, int argc, char **argv);
 int ctl_stop(const struct ctl_options *o, int argc, char **argv);
 

@@ -7,15 +7,16 @@ packages() {
 	case $1 in
 	build)
 		echo gcc libc6-dev make pkg-config python3 libcurl4-openssl-dev libssl-dev libpcre2-dev libevent-dev \
-			libsqlite3-dev libjansson-dev libiniparser-dev libcrypt-dev
+			libsqlite3-dev libjansson-dev libiniparser-dev libcrypt-dev libncurses-dev
 		;;
 	test)
 		echo libcmocka-dev python3-pytest openssl ca-certificates dovecot-pop3d postfix procps iproute2 strace e2fsprogs git \
-			fetchmail mpop getmail6 mutt curl msmtp swaks libnet-ssleay-perl libauthen-sasl-perl
+			mandoc fetchmail mpop getmail6 mutt curl msmtp swaks libnet-ssleay-perl libauthen-sasl-perl
 		;;
 	model) echo spin gcc ;;
 	lint) echo clang clang-format clang-tidy cppcheck shellcheck git ;;
 	bench) echo postfix dovecot-pop3d dovecot-sieve fetchmail mpop getmail6 fdm maildrop ;;
+	deb) echo debhelper debootstrap util-linux iproute2 dpkg-dev fakeroot lintian mandoc git systemd ;;
 	fuzz) echo clang ;;
 	*)
 		echo "deps.sh: no such set: $1" >&2

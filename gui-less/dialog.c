@@ -1,0 +1,87 @@
+#include "dialog.h"
+
+#include "base/alloc.h"
+#include "base/slice.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+static FILE *screen(void)
+{
+	return isatty(STDOUT_FILENO) == 1 ? stdout : stderr;
+}
+
+void dialog_say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfprintf(screen(), fmt, ap);
+	va_end(ap);
+	fflush(screen());
+}
+
+/* NULL at the end. */
+static char *read_answer(struct dialog *d)
+{
+	char *line = NULL;
+	size_t cap = 0;
+	ssize_t n = d->ended ? -1 : getline(&line, &cap, stdin);
+
+	if (n < 0) {
+		d->ended = true;
+		free(line);
+		return NULL;
+	}
+	char *answer = slice_dup(slice_trim(slice_make(line, (size_t)n)));
+	explicit_bzero(line, (size_t)n);
+	free(line);
+	return answer;
+}
+
+char *dialog_ask(struct dialog *d, const char *question, const char *fallback)
+{
+	if (fallback[0] != '\0')
+		dialog_say("%s [%s]: ", question, fallback);
+	else
+		dialog_say("%s: ", question);
+	char *answer = read_answer(d);
+	if (isatty(STDIN_FILENO) != 1)
+		dialog_say("%s\n", answer != NULL ? answer : "");
+	if (answer != NULL && answer[0] != '\0')
+		return answer;
+	free(answer);
+	return xstrdup(fallback);
+}
+
+char *dialog_secret(struct dialog *d, const char *question)
+{
+	struct termios before, quiet;
+	bool hidden = tcgetattr(STDIN_FILENO, &before) == 0;
+
+	dialog_say("%s: ", question);
+	quiet = before;
+	quiet.c_lflag &= ~(tcflag_t)ECHO;
+	if (hidden)
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+	char *answer = read_answer(d);
+	if (hidden)
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+	dialog_say("\n");
+	return answer != NULL ? answer : xstrdup("");
+}
+
+bool dialog_yes(struct dialog *d, const char *question, bool fallback)
+{
+	char *whole = xasprintf("%s (yes/no)", question);
+	char *answer = dialog_ask(d, whole, fallback ? "yes" : "no");
+	bool yes = answer[0] == 'y' || answer[0] == 'Y';
+
+	free(whole);
+	free(answer);
+	return yes;
+}

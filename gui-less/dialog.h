@@ -1,0 +1,21 @@
+/* Questions on a terminal or a pipe. Questions go to stderr where stdout is no terminal; answers come from stdin, a
+ * line each. */
+#ifndef OFM_CTL_DIALOG_H
+#define OFM_CTL_DIALOG_H
+
+#include <stdbool.h>
+
+struct dialog {
+	bool ended; /* no more answers come */
+};
+
+/* "question [fallback]: "; the fallback ("" = none) where the answer is empty. The caller frees. */
+char *dialog_ask(struct dialog *d, const char *question, const char *fallback);
+/* The same, without echo. */
+char *dialog_secret(struct dialog *d, const char *question);
+/* "question (yes/no) [yes]: " */
+bool dialog_yes(struct dialog *d, const char *question, bool fallback);
+/* Text that is no question. */
+void dialog_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,270 @@
+/* ofmctl init: the few questions that matter, the log-ins tried, a commented ini file written. */
+#include "init.h"
+
+#include "args.h"
+#include "base/alloc.h"
+#include "local.h"
+#include "probe.h"
+#include "providers.h"
+#include "store/passwords.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- what is asked ---- */
+
+static void ask_login(struct dialog *d, struct init_login *l, const char *what, const char *host, uint16_t port,
+                      const char *security)
+{
+	char *question = xasprintf("The provider's %s server", what), number[8];
+
+	snprintf(number, sizeof number, "%u", port);
+	l->host = dialog_ask(d, question, host);
+	l->port = dialog_ask(d, "  its port", number);
+	l->security = dialog_ask(d, "  its security (tls, starttls, opportunistic, none)", security);
+	free(question);
+}
+
+static void ask_account(struct dialog *d, struct init_answers *a, const struct provider *p)
+{
+	ask_login(d, &a->account, "POP3", p->pop3, p->pop3_port, p->pop3_security);
+	a->account.user = dialog_ask(d, "  user name there", a->address);
+	if (p->note[0] != '\0')
+		dialog_say("  (%s)\n", p->note);
+	a->account.password = dialog_secret(d, "  password there");
+	a->keep = dialog_ask(d, "  how long collected mail stays there (0 = goes at once, 14d, forever)", "14d");
+}
+
+static void ask_relay(struct dialog *d, struct init_answers *a, const struct provider *p)
+{
+	if (!dialog_yes(d, "Shall mail to the outside go through the same provider", true)) {
+		char *host = dialog_ask(d, "The SMTP server that takes it (empty = nothing goes outside)", "");
+		if (host[0] == '\0') {
+			free(host);
+			return;
+		}
+		ask_login(d, &a->relay, "SMTP", host, 587, "starttls");
+		free(host);
+		a->relay.user = dialog_ask(d, "  user name there (empty = no log-in)", "");
+		if (a->relay.user[0] != '\0')
+			a->relay.password = dialog_secret(d, "  password there");
+		return;
+	}
+	ask_login(d, &a->relay, "SMTP", p->smtp, p->smtp_port, p->smtp_security);
+	a->relay_is_account = true;
+}
+
+static void ask_provider(struct dialog *d, struct init_answers *a, bool use_dns)
+{
+	struct provider p;
+
+	a->address = dialog_ask(d, "The mail address whose mailbox is collected (empty = none yet)", "");
+	if (a->address[0] == '\0')
+		return;
+	const char *at = strrchr(a->address, '@');
+	provider_find(at != NULL ? at + 1 : "", use_dns, &p);
+	if (p.from_dns)
+		dialog_say("  (DNS names the servers of this domain; they are suggested)\n");
+	ask_account(d, a, &p);
+	ask_relay(d, a, &p);
+}
+
+static void ask_users(struct dialog *d, struct init_answers *a)
+{
+	while (!d->ended && a->nusers < INIT_MOST) {
+		char *name = dialog_ask(
+		    d, a->nusers == 0 ? "A user on the LAN (a-z, 0-9)" : "Another user (empty = no more)", "");
+		if (name[0] == '\0') {
+			free(name);
+			if (a->nusers > 0 || d->ended)
+				return;
+			dialog_say("At least one is needed.\n");
+			continue;
+		}
+		struct init_user *u = &a->users[a->nusers++];
+		u->name = name;
+		u->alias = dialog_ask(d, "  their Internet address, which the outside sees (empty = none)",
+		                      a->nusers == 1 && a->address != NULL ? a->address : "");
+		u->password = dialog_secret(d, "  their password for reading mail here");
+	}
+}
+
+static void ask_rules(struct dialog *d, struct init_answers *a)
+{
+	while (!d->ended && a->nrules < INIT_MOST) {
+		char *text = dialog_ask(d, "A rule: mail whose subject contains (empty = no more)", "");
+		if (text[0] == '\0') {
+			free(text);
+			return;
+		}
+		a->rules[a->nrules].text = text;
+		a->rules[a->nrules++].deliver = dialog_ask(d, "  goes to (users, with commas)", a->users[0].name);
+	}
+}
+
+static void ask_all(struct dialog *d, struct init_answers *a, bool use_dns)
+{
+	a->domain = dialog_ask(d, "The domain of the addresses on the LAN, which need not exist outside", "office.lan");
+	ask_provider(d, a, use_dns);
+	ask_users(d, a);
+	if (a->nusers == 0)
+		return;
+	ask_rules(d, a);
+	a->postmaster =
+	    dialog_ask(d, "Who looks after the gateway: gets its reports, and mail that is nobody's", a->users[0].name);
+}
+
+void init_answers_free(struct init_answers *a)
+{
+	struct init_login *logins[] = {&a->account, &a->relay};
+
+	for (int i = 0; i < 2; i++) {
+		free(logins[i]->host);
+		free(logins[i]->port);
+		free(logins[i]->security);
+		free(logins[i]->user);
+		free(logins[i]->password);
+	}
+	for (size_t i = 0; i < a->nusers; i++) {
+		free(a->users[i].name);
+		free(a->users[i].alias);
+		free(a->users[i].password);
+	}
+	for (size_t i = 0; i < a->nrules; i++) {
+		free(a->rules[i].text);
+		free(a->rules[i].deliver);
+	}
+	free(a->domain);
+	free(a->address);
+	free(a->keep);
+	free(a->postmaster);
+	*a = (struct init_answers){0};
+}
+
+/* ---- trying ---- */
+
+static bool try_one(const struct probe *p)
+{
+	dialog_say("Trying %s on %s …\n", p->label, p->login->host);
+	fflush(stdout);
+	return probe_run(p, NULL);
+}
+
+static bool try_all(const struct config *c)
+{
+	bool ok = true;
+
+	if (c->naccounts > 0)
+		ok = try_one(&(struct probe){.protocol = OUTSIDE_POP3,
+		                             .label = "the account",
+		                             .login = &c->accounts[0].login,
+		                             .proxy = c->proxy,
+		                             .hello = "",
+		                             .home = c->home});
+	if (c->relays[0].login.host[0] != '\0')
+		ok = try_one(&(struct probe){.protocol = OUTSIDE_SMTP,
+		                             .label = "the relay",
+		                             .login = &c->relays[0].login,
+		                             .proxy = c->proxy,
+		                             .hello = c->hostname,
+		                             .home = c->home}) &&
+		     ok;
+	return ok;
+}
+
+/* ---- writing ---- */
+
+static int make_folder(const char *home, const char *name)
+{
+	char *path = xasprintf("%s/%s", home, name);
+	int rc = mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : ctl_error("%s: %s", path, strerror(errno));
+
+	free(path);
+	return rc;
+}
+
+static int hash_passwords(struct init_answers *a)
+{
+	struct err e = {.text = ""};
+	char hash[256];
+
+	for (size_t i = 0; i < a->nusers; i++) {
+		struct init_user *u = &a->users[i];
+		if (u->password[0] == '\0')
+			continue;
+		if (passwords_hash(u->password, hash, &e) != 0)
+			return ctl_error("%s", e.text);
+		explicit_bzero(u->password, strlen(u->password));
+		free(u->password);
+		u->password = xstrdup(hash);
+	}
+	return 0;
+}
+
+static void say_faults(const struct ctl_options *o, const struct config_findings *found)
+{
+	for (size_t i = 0; i < found->n; i++) {
+		char *line = config_finding_format(o->file, &found->v[i]);
+		fprintf(stderr, "%s\n", line);
+		free(line);
+	}
+}
+
+static int check_try_write(const struct ctl_options *o, struct dialog *d, const struct buf *text, bool tries)
+{
+	struct config_findings found;
+	struct config *c = config_load_text(buf_slice(text), o->file, o->home, NULL, &found);
+	int rc = 0;
+
+	say_faults(o, &found);
+	config_findings_free(&found);
+	if (c == NULL)
+		return ctl_error("these answers make no sound configuration; nothing was written");
+	if (tries && !try_all(c) && !dialog_yes(d, "Write the file all the same", false))
+		rc = ctl_error("nothing was written");
+	if (rc == 0)
+		rc = init_write(o->file, buf_slice(text));
+	if (rc == 0)
+		init_say_next(o, c);
+	config_unref(&c);
+	return rc;
+}
+
+static int run(const struct ctl_options *o, struct dialog *d, struct init_answers *a, bool use_dns, bool tries)
+{
+	struct buf text;
+	int rc;
+
+	ask_all(d, a, use_dns);
+	if (a->nusers == 0)
+		return ctl_error("the answers ended before there was a user; nothing was written");
+	if (make_folder(o->home, "mailboxes") != 0 || make_folder(o->home, "outqueue") != 0 || hash_passwords(a) != 0)
+		return 1;
+	buf_init(&text, 1024 * 1024);
+	rc = init_text(a, &text);
+	if (rc == 0)
+		rc = check_try_write(o, d, &text, tries);
+	buf_free(&text);
+	return rc;
+}
+
+int ctl_init(const struct ctl_options *o, int argc, char **argv)
+{
+	struct init_answers a = {0};
+	struct dialog d = {false};
+	bool force = false, no_test = false, no_dns = false;
+	const struct args_option options[] = {
+	    {"--force", NULL, &force}, {"--no-test", NULL, &no_test}, {"--no-dns", NULL, &no_dns}, {NULL, NULL, NULL}};
+
+	if (args_all(argv[0], options, 1, argc, argv, 0) < 0)
+		return 1;
+	if (!force && access(o->file, F_OK) == 0)
+		return ctl_error("%s exists already; --force writes it anew, all its lines", o->file);
+	int rc = run(o, &d, &a, !no_dns, !no_test);
+	init_answers_free(&a);
+	return rc;
+}
