@@ -51,6 +51,7 @@ def run(code, resolv_conf=None, timeout=150):
     return json.loads(p.stdout.splitlines()[-1])
 
 
-def greetings(addresses, sections):
-    """What SMTP and POP3 say first to a client from each address: {address: [line, line], "log": the log}."""
-    return run(PROGRAM.format(want=json.dumps({"addresses": addresses, "sections": sections})))
+def greetings(addresses, sections, commands=()):
+    """What SMTP and POP3 say first to a client from each address: {address: [line, line], "log": the log}. With SMTP
+    commands: the replies to those, each a pair of code and text."""
+    return run(PROGRAM.format(want=json.dumps({"addresses": addresses, "sections": sections, "commands": commands})))
