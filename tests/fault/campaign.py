@@ -46,7 +46,7 @@ def crash_worker(share, shares, o, out):
                 try:
                     where, faults = one(w, n)
                 except Exception as e:  # a point that hangs or breaks the rig is a finding, not the end
-                    where, faults = "the rig", [repr(e)[:500]]
+                    where, faults = "the rig", [repr(e)[:500], w.gateway.log()[-4000:]]
                 figures.take(w, where, faults)
                 if faults:
                     say(kind, f"point {n}, {where}", faults)
@@ -104,7 +104,7 @@ def powerloss_worker(share, shares, o, out):
                     try:
                         faults = replay.audit_state(rec, state, rec.calls[p - 1].ns)
                     except Exception as e:
-                        faults = [repr(e)[:500]]
+                        faults = [repr(e)[:500], w.gateway.log()[-4000:]]
                     figures.take(w, p, faults)
                     if faults:
                         say(kind, f"call {p} ({rec.calls[p - 1].op} {pathlib.Path(rec.calls[p - 1].path).name})", faults)

@@ -135,6 +135,16 @@ class World:
             relay.accepted.clear()
             relay.accepted.extend(a for a in accepted if a.ns <= when)
 
+    def promised_before(self, when):
+        """Answers that came later (ns) are none."""
+        for m in self.sent:
+            if m.ns > when:
+                m.fate = "unknown"
+        for d in self.deletions:
+            if d[2] > when:
+                d[1] = "unknown"
+        self.provider.deleted = {uid: ns for uid, ns in self.provider.deleted.items() if ns <= when}
+
     def begin(self, seconds=60):
         """Starts the program: True when it listens, False when it died or gave up."""
         g = self.gateway
