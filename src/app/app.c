@@ -5,7 +5,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "route/report.h"
 #include "store/installation.h"
 #include "store/ledger.h"
 
@@ -35,42 +34,6 @@ static void on_queued(void *arg, const char *id)
 static void on_daemon_called(void *arg, const char *user)
 {
 	sync_daemon_called(((struct app *)arg)->sync, user);
-}
-
-void app_mailbox_trouble(void *arg, const char *user, int error)
-{
-	struct app *a = arg;
-	char *key = xasprintf("mailbox.%s", user);
-	const char *mend = error == ELOOP || error == ENOTDIR
-	                       ? "The mailbox and its folders tmp, new and cur must be folders: symbolic links are not "
-	                         "followed.\n\n"
-	                       : "";
-	char *body = xasprintf("Mail for %s is safe, but cannot be put into the mailbox: %s.\n\n"
-	                       "Folder: %s/%s\n\n%sIt is tried again every minute.\n",
-	                       user, strerror(error), a->config->mailboxes, user, mend);
-
-	/* A mailbox that is the postmaster's own cannot take the report either; the log has it. */
-	if (error == 0)
-		report_forget(a->db, key);
-	else if (strcmp(user, a->config->postmaster->name) != 0)
-		report_postmaster(a->delivery, a->config, key, "A mailbox cannot be written", body);
-	free(key);
-	free(body);
-}
-
-static void on_well_again(void *arg, int64_t since, const char *trouble)
-{
-	struct app *a = arg;
-	char from[40], until[40];
-
-	clock_rfc5322(since, from);
-	clock_rfc5322(clock_wall_s(), until);
-	char *body = xasprintf("Mail could not be accepted or stored.\n\nFrom:    %s\nUntil:   %s\nTrouble: %s\n\n"
-	                       "Whatever had been accepted before is safe. Senders were asked to try again, and "
-	                       "collecting has waited.\n",
-	                       from, until, trouble);
-	report_postmaster(a->delivery, a->config, NULL, "Mail could not be stored for a while", body);
-	free(body);
 }
 
 static const struct config *current_config(void *arg)
@@ -117,26 +80,6 @@ static int recover(struct app *a, bool lost, struct err *e)
 	return delivery_rebuild(a->delivery, a->config, lost, &a->rebuilt, e);
 }
 
-/* Once mail flows again, postmaster hears of it. */
-static void report_rebuild(struct app *a)
-{
-	const struct rebuilt *r = &a->rebuilt;
-
-	if (r->queued == 0 && r->unreadable == 0 && !r->database_lost)
-		return;
-	char *body =
-	    xasprintf("The gateway's database was lost, damaged, or older than its folders. Mail in the mailboxes is "
-	              "untouched.\n\n"
-	              "%zu waiting outgoing messages were found by their files and are now held: see "
-	              "`ofmctl queue`, then `ofmctl queue release all` or `ofmctl queue drop ID`. Some of their "
-	              "recipients may have had them already.\n"
-	              "%zu outgoing files had no readable envelope and were left alone.\n"
-	              "%zu collected messages were recognised and will not be collected again.\n",
-	              r->queued, r->unreadable, r->known);
-	report_postmaster(a->delivery, a->config, NULL, "The gateway has rebuilt its database", body);
-	free(body);
-}
-
 static void open_journal(struct app *a)
 {
 	char *path = xasprintf("%s/journal.db", a->config->state);
@@ -157,7 +100,7 @@ static int open_delivery(struct app *a, bool lost, struct err *e)
 	open_journal(a);
 	delivery_on_queued(a->delivery, on_queued, a);
 	delivery_on_trouble(a->delivery, app_mailbox_trouble, a);
-	delivery_on_well_again(a->delivery, on_well_again, a);
+	delivery_on_well_again(a->delivery, app_well_again, a);
 	return recover(a, lost, e);
 }
 
@@ -322,7 +265,7 @@ static int start(struct app *a, struct err *e)
 	const struct digest_deps deps = digest_deps(a);
 	a->digest = digest_new(&deps, a->db);
 	digest_configure(a->digest, a->config);
-	report_rebuild(a);
+	app_report_rebuild(a);
 	return 0;
 }
 

@@ -49,6 +49,10 @@ int app_open_log(const struct config *c, struct err *e);
 int app_create_mailboxes(struct app *a, const struct config *c, struct err *e);
 /* Postmaster hears that mail cannot be put into a mailbox, once; error 0: it can again. */
 void app_mailbox_trouble(void *app, const char *user, int error);
+/* Postmaster hears that mail could not be stored since then (wall seconds), and why. */
+void app_well_again(void *app, int64_t since, const char *trouble);
+/* What was rebuilt at this start, if anything was. */
+void app_report_rebuild(struct app *a);
 /* The ini file again, into the running program. 0, or -1 with the faults (the caller frees); the old one stays. */
 int app_reload(void *arg, char **text);
 void app_stop(void *arg);

@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-enum { NAMES_SHOWN = 200 };
+/* A page with the longest names and replies stays within CODEC_REPLY_MAX. */
+enum { NAMES_SHOWN = 50 };
 
 /* The question owns copies: its client may go while the journal's thread is at it. */
 struct search {

@@ -4,7 +4,7 @@
 
 #include "journal/journal.h"
 
-enum { JOURNAL_PAGE = 300, JOURNAL_SCAN = 3000 };
+enum { JOURNAL_PAGE = 100, JOURNAL_SCAN = 3000 };
 
 struct journal_query {    /* texts: NULL = any. All but id are sought as parts of a text, without case */
 	int64_t since_ms; /* of the message or of anything that became of it */

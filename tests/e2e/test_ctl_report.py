@@ -108,3 +108,13 @@ def test_daily_report_in_russian(gateway):
     m = daily(g)
     assert m["Subject"].startswith("Отчёт о почте") and m["From"].addresses[0].display_name == "Почтовый шлюз"
     assert "принято" in m.get_body(("plain",)).get_content() and "Самые большие ящики" in m.get_body(("html",)).get_content()
+
+
+def test_reports_of_the_program_itself_in_russian(gateway):
+    g = gateway({"server": {"language": "ru"}})
+    g.stop()
+    for f in (g.home / "state").glob("ofmsrv.db*"):
+        f.unlink()
+    g.start()
+    m = email.message_from_bytes(g.wait_box("postmaster")[0], policy=email.policy.default)
+    assert m["Subject"].strip() == "Шлюз восстановил свою базу данных" and "ofmctl queue" in m.get_content()
