@@ -303,6 +303,7 @@ static bool apply_rule(struct sorting *m, size_t i)
 
 	if (!concerns(r, m->account) || !rule_holds(m, i))
 		return true;
+	add_rule(&m->out->rules, &m->out->nrules, r);
 	size_t n = add_users(&m->out->users, &r->deliver);
 	m->placed += r->copy ? 0 : n;
 	return !r->stop;
