@@ -74,7 +74,7 @@ def fdm(messages):
     rules = "".join(f'match "^Subject:.*{text(i)}" in headers action "d{i % BOXES}"\n' for i in range(RULES))
     actions = "".join(f'action "d{i}" maildir "{f.boxes[i]}"\n' for i in range(BOXES))
     conf = f.home / "fdm.conf"
-    conf.write_text((peers.PEERS / "fdm-defaults.conf").read_text() + f'account "in" maildir "{f.source}"\n{actions}{rules}')
+    conf.write_text((peers.PEERS / "fdm-defaults.conf").read_text() + f'set lock-file "{f.home}/lock"\naccount "in" maildir "{f.source}"\n{actions}{rules}')
     conf.chmod(0o600)
     return f.timed(messages, lambda: quietly(["fdm", "-q", "-f", conf, "fetch"], f.home), whole=False)
 

@@ -56,7 +56,7 @@ def fetchmail(home, ca, port, boxes, folders):
 
 def fdm(home, ca, port, boxes, folders):
     with open(home / "fdm.conf", "w") as f:
-        f.write((peers.PEERS / "fdm-defaults.conf").read_text())
+        f.write((peers.PEERS / "fdm-defaults.conf").read_text() + f'set lock-file "{home}/lock"\n')
         for i in boxes:
             f.write(f'account "a{i}" pop3s server "{HOST}" port {port} user "a{i}" pass "x" no-verify\n'
                     f'action "d{i}" maildir "{folders[i]}"\nmatch account "a{i}" action "d{i}"\n')
