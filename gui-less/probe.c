@@ -242,11 +242,11 @@ static bool say_plain(struct probing *g)
 {
 	const char *user = g->p->login->user;
 	size_t u = strlen(user), n = strlen(g->password), all = u + n + 2;
-	unsigned char *raw = xcalloc(1, all);
+	unsigned char *raw = xcalloc(1, all + 1);
 	char *b64 = xcalloc(1, 4 * ((all + 2) / 3) + 1);
 
-	memcpy(raw + 1, user, u);
-	memcpy(raw + u + 2, g->password, n);
+	memcpy(raw + 1, user, u + 1);
+	memcpy(raw + u + 2, g->password, n + 1);
 	EVP_EncodeBlock((unsigned char *)b64, raw, (int)all);
 	say(g, "AUTH PLAIN", b64);
 	explicit_bzero(raw, all);
@@ -286,6 +286,16 @@ static bool tell_login(struct probing *g, bool ok, const char *text)
 	return tell(g, "log-in", true, line, "");
 }
 
+/* "+OK 12 3456" */
+static bool read_stat(const char *answer, unsigned long *messages, unsigned long *bytes)
+{
+	char *end, *last;
+
+	*messages = strtoul(answer + 3, &end, 10);
+	*bytes = strtoul(end, &last, 10);
+	return end != answer + 3 && last != end;
+}
+
 static bool try_pop3_login(struct probing *g)
 {
 	enum config_auth a = g->p->login->auth;
@@ -298,7 +308,7 @@ static bool try_pop3_login(struct probing *g)
 	if (!tell_login(g, plainly ? log_in_plainly(g) : g->ready, g->failed ? g->text : g->answer))
 		return false;
 	say(g, "STAT", "");
-	if (!agreed(g) || sscanf(g->answer, "+OK %lu %lu", &messages, &bytes) != 2)
+	if (!agreed(g) || !read_stat(g->answer, &messages, &bytes))
 		return tell(g, "mailbox", false, g->failed ? g->text : g->answer,
 		            "The server lets in, but shows no mailbox.");
 	snprintf(text, sizeof text, "%lu messages, %lu KiB lie there", messages, bytes / 1024);

@@ -8,6 +8,7 @@
 #include <libgen.h>
 #include <linux/landlock.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -136,11 +137,11 @@ void confine_allow_common(struct confine *c)
 	if (root == NULL)
 		return;
 	for (const struct dirent *en; (en = readdir(root)) != NULL;) {
-		char path[sizeof en->d_name + 1] = "/";
+		char path[sizeof en->d_name + 1];
 		bool home = false;
 		for (size_t i = 0; i < sizeof homes / sizeof homes[0]; i++)
 			home = home || strcmp(en->d_name, homes[i]) == 0;
-		strcpy(path + 1, en->d_name);
+		snprintf(path, sizeof path, "/%s", en->d_name);
 		if (!home)
 			confine_allow(c, path, CONFINE_READ);
 	}

@@ -219,7 +219,7 @@ void sync_run_ended(struct run *r)
 
 	if (r->kind == RUN_FULL)
 		sync_run_heard(r, !r->left_behind);
-	while (*at != r)
+	while (*at != NULL && *at != r)
 		at = &(*at)->next;
 	*at = r->next;
 	sync_run_finish(r);

@@ -52,7 +52,8 @@ static pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
 
 __attribute__((constructor)) static void begin(void)
 {
-	const char *state = getenv("OFM_SHIM_STATE"), *folder = getenv("OFM_SHIM_ROOT"), *out = getenv("OFM_SHIM_RECORD");
+	const char *state = getenv("OFM_SHIM_STATE"), *folder = getenv("OFM_SHIM_ROOT"),
+	           *out = getenv("OFM_SHIM_RECORD");
 	int fd = state != NULL ? open(state, O_RDWR | O_CLOEXEC) : -1;
 
 	if (fd < 0 || folder == NULL)
@@ -106,7 +107,7 @@ static int counts(const char *path)
 
 /* ---- what happens to it ---- */
 
-static const char *const names[] = {"create", "write", "fsync", "syncfs",   "link",
+static const char *const names[] = {"create", "write",  "fsync", "syncfs",   "link",
                                     "rename", "unlink", "mkdir", "truncate", "allocate"};
 
 static enum action decide(const struct call *c)
