@@ -34,8 +34,8 @@ def checkout(folder):
     """What `make run` needs of a checkout, with ports of its own."""
     for name in ("etc", "mailboxes", "outqueue"):
         (folder / name).mkdir()
-    for program in (gateway.OFMSRV, gateway.OFMCTL):
-        shutil.copy(program, folder)
+    for file in (MAKEFILE, gateway.OFMSRV, gateway.OFMCTL):  # copies: others may not enter where the tree lies
+        shutil.copy(file, folder)
     return folder
 
 
@@ -86,7 +86,7 @@ def test_what_was_installed_finds_its_configuration_without_a_fault(folder):
 # ---- run ----
 
 def start(checkout, **kw):
-    return subprocess.Popen(["make", "-s", "-f", str(MAKEFILE), "-o", "all", "run"], cwd=checkout, text=True,
+    return subprocess.Popen(["make", "-s", "-o", "all", "run"], cwd=checkout, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             start_new_session=True, **kw)
 
