@@ -101,6 +101,10 @@ def test_two_gateways_kill_and_restart_lose_and_double_nothing(gateway):
     near.restart(kill=True)
     far.restart(kill=True)
     near.sync()
+    # What is accepted is safe at once, and stands in the folders a moment later.
+    near.wait_box("anna", 30)
+    near.wait_box("boris", 30)
+    far.wait_box("client", 30)
     assert near.subjects("anna") == [f"in{n:02}" for n in range(30)]
     assert near.subjects("boris") == [f"out{n:02}" for n in range(30)]
     assert far.subjects("client") == [f"out{n:02}" for n in range(30)]
