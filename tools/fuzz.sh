@@ -14,7 +14,7 @@ for t in "$folder"/fuzz_${only:-*}; do
 	name=${t##*/fuzz_}
 	found=$folder/found/$name log=$folder/found/$name.log
 	mkdir -p "$found"
-	options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1
+	options=(-max_total_time="$seconds" -timeout=120 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1
 		-artifact_prefix="$found/")
 	[ -f "tests/fuzz/dict/$name" ] && options+=(-dict="tests/fuzz/dict/$name")
 	corpus=("$found")
