@@ -89,12 +89,14 @@ static bool ask_srv(res_state state, const char *service, const char *domain, ch
 			continue;
 		const unsigned char *d = ns_rr_rdata(rr);
 		if (ns_get16(d) >= best ||
-		    ns_name_uncompress(ns_msg_base(msg), ns_msg_end(msg), d + 6, target, sizeof target) < 0 ||
-		    target[0] == '\0' || strcmp(target, ".") == 0 || strlen(target) >= PROVIDERS_HOST_MAX)
+		    ns_name_uncompress(ns_msg_base(msg), ns_msg_end(msg), d + 6, target, sizeof target) < 0)
+			continue;
+		size_t length = strlen(target);
+		if (length == 0 || length >= PROVIDERS_HOST_MAX || strcmp(target, ".") == 0)
 			continue;
 		best = ns_get16(d);
 		*port = (uint16_t)ns_get16(d + 4);
-		snprintf(host, PROVIDERS_HOST_MAX, "%s", target);
+		memcpy(host, target, length + 1);
 	}
 	return best < 65536;
 }
