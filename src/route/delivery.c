@@ -93,17 +93,41 @@ void box_wake(struct delivery *d, struct box *b)
 	}
 }
 
+/* Whether any mailbox still lacks what the waiter waits for. */
+static bool any_waits(const struct delivery *d, const struct waiter *w)
+{
+	const struct box *b;
+
+	for (size_t i = 0; i < BOX_BUCKETS; i++)
+		LIST_FOREACH(b, &d->boxes[i], link)
+	if (waits(b, w))
+		return true;
+	return false;
+}
+
+void delivery_wake(struct delivery *d)
+{
+	for (struct waiter *w; (w = TAILQ_FIRST(&d->waiters)) != NULL && !any_waits(d, w);) {
+		TAILQ_REMOVE(&d->waiters, w, link);
+		d->nwaiters--;
+		loop_post(d->loop, wake_later, w);
+	}
+}
+
 void delivery_settled(struct delivery *d, const char *user, void (*done)(void *arg), void *arg)
 {
 	struct waiter *w = xmalloc(sizeof *w);
-	struct box *b = box_find(d, user);
+	struct box *b = user != NULL ? box_find(d, user) : NULL;
 
 	*w = (struct waiter){.seq = d->seq, .done = done, .arg = arg};
-	if (b == NULL || !waits(b, w)) {
+	if (user != NULL ? b == NULL || !waits(b, w) : !any_waits(d, w)) {
 		loop_post(d->loop, wake_later, w);
 		return;
 	}
-	TAILQ_INSERT_TAIL(&b->waiters, w, link);
+	if (b != NULL)
+		TAILQ_INSERT_TAIL(&b->waiters, w, link);
+	else
+		TAILQ_INSERT_TAIL(&d->waiters, w, link);
 	d->nwaiters++;
 	settler_kick(d, true);
 }
@@ -295,6 +319,7 @@ struct delivery *delivery_new(struct loop *l, struct workers *w, struct database
 	deletion_init(d);
 	TAILQ_INIT(&d->tombs);
 	TAILQ_INIT(&d->waiting);
+	TAILQ_INIT(&d->waiters);
 	settler_init(d);
 	if (open_folders(d, c, e) != 0)
 		delivery_free(&d);
@@ -351,15 +376,20 @@ static void free_list(struct pending_list *list)
 	}
 }
 
+static void free_waiters(struct waiter_list *list)
+{
+	for (struct waiter *w; (w = TAILQ_FIRST(list)) != NULL;) {
+		TAILQ_REMOVE(list, w, link);
+		free(w);
+	}
+}
+
 static void free_boxes(struct delivery *d)
 {
 	for (size_t i = 0; i < BOX_BUCKETS; i++) {
 		for (struct box *b; (b = LIST_FIRST(&d->boxes[i])) != NULL;) {
 			LIST_REMOVE(b, link);
-			for (struct waiter *w; (w = TAILQ_FIRST(&b->waiters)) != NULL;) {
-				TAILQ_REMOVE(&b->waiters, w, link);
-				free(w);
-			}
+			free_waiters(&b->waiters);
 			free(b->user);
 			free(b);
 		}
@@ -386,6 +416,7 @@ void delivery_free(struct delivery **dp)
 	settler_forget_tombs(&d->tombs);
 	deletion_end(d);
 	free_boxes(d);
+	free_waiters(&d->waiters);
 	free(d->trouble_text);
 	loop_timer_free(&d->round_timer);
 	loop_timer_free(&d->stop_timer);

@@ -69,7 +69,8 @@ void acceptance_commit(struct acceptance **a, void (*done)(void *arg, enum accep
 
 /* ---- the rest of the program's view ---- */
 
-/* Calls done when every message committed before now for this user stands in new/ (a POP3 log-in waits for it). */
+/* Calls done when every message committed before now for this user stands in new/ (a POP3 log-in waits for it); user
+ * NULL: for every user. What the disk refuses is not waited for. */
 void delivery_settled(struct delivery *d, const char *user, void (*done)(void *arg), void *arg);
 /* Told for each outqueue message when its files stand in outqueue/. */
 void delivery_on_queued(struct delivery *d, void (*fn)(void *arg, const char *id), void *arg);

@@ -37,13 +37,14 @@ struct waiter { /* delivery_settled */
 	void (*done)(void *arg);
 	void *arg;
 };
+TAILQ_HEAD(waiter_list, waiter);
 
 /* One user's mailbox as delivery sees it. */
 struct box {
 	LIST_ENTRY(box) link;
 	char *user;
 	TAILQ_HEAD(, dest) unlinked; /* in order of commit */
-	TAILQ_HEAD(, waiter) waiters;
+	struct waiter_list waiters;
 	int new_fd;     /* new/ during a round; belongs to the round's worker */
 	int open_error; /* errno why it cannot be opened in this round; belongs to the worker too */
 	int trouble;    /* errno that was told last; 0 = none */
@@ -117,7 +118,8 @@ struct delivery {
 	int64_t retry_at;                 /* of the first of them */
 	TAILQ_HEAD(, deletion) undeleted; /* answered, but the disk refused */
 	struct loop_timer *unlink_timer;
-	size_t nwaiters;
+	struct waiter_list waiters; /* for every mailbox */
+	size_t nwaiters;            /* these, and those of the boxes */
 	int64_t last_round;
 	int sync_error;     /* of the last round; 0 = it went well */
 	int write_error;    /* of the last write */
@@ -148,6 +150,8 @@ struct delivery {
 bool delivery_fits(struct delivery *d, uint64_t bytes, uint64_t inodes);
 struct box *box_get(struct delivery *d, const char *user);
 void box_wake(struct delivery *d, struct box *b);
+/* Those who wait for every mailbox. */
+void delivery_wake(struct delivery *d);
 
 /* Files (placing.c); any thread. All 0 or -1 with errno. */
 int placing_write(int dirfd, const char *name, const void *bytes, size_t n, bool durable);

@@ -246,6 +246,7 @@ void settler_stop_waiting(struct delivery *d, struct pending *p)
 {
 	for (size_t i = 0; i < p->ndests; i++)
 		leave_box(d, &p->dests[i]);
+	delivery_wake(d);
 }
 
 /* One word for a mailbox in trouble, not one for each message that waits for it. */
@@ -337,6 +338,7 @@ static void after_link(void *arg)
 	}
 	TAILQ_FOREACH(p, &r->w, link)
 	announce(r->d, p);
+	delivery_wake(r->d);
 	submit_jobs(r, TAILQ_FIRST(&r->w), TAILQ_FIRST(&r->n), NULL);
 }
 

@@ -95,7 +95,7 @@ void sync_run_finish(struct run *r)
 
 /* ---- states ---- */
 
-static const char *const state_names[] = {"waiting", "marking", "line-up", "talking", "line-down"};
+static const char *const state_names[] = {"waiting", "marking", "line-up", "talking", "line-down", "settling"};
 
 static void set_state(struct run *r, enum run_state to)
 {
@@ -109,10 +109,21 @@ static bool has_line(const struct run *r)
 	return r->config->link_command && r->kind != RUN_OWN;
 }
 
-static void end(struct run *r)
+static void on_settled(void *arg)
 {
+	struct run *r = arg;
+
 	log_info("sync.end", kv_s("reason", r->reason), kv_s("result", r->failed ? "failed" : "ok"));
 	sync_run_ended(r);
+}
+
+/* Whoever waits for the end finds the mail in the mailboxes then. */
+static void end(struct run *r)
+{
+	if (r->kind == RUN_FULL)
+		sync_run_heard(r, !r->left_behind);
+	set_state(r, RUN_SETTLING);
+	delivery_settled(r->sync->deps.delivery, NULL, on_settled, r);
 }
 
 /* ---- the line ---- */

@@ -139,7 +139,7 @@ static struct run *want_accounts(struct sync *s, const struct strlist *accounts)
 static bool line_busy(const struct sync *s)
 {
 	for (const struct run *r = s->active; r != NULL; r = r->next)
-		if (r->state != RUN_TALKING)
+		if (r->state != RUN_TALKING && r->state != RUN_SETTLING)
 			return true;
 	return false;
 }
@@ -217,8 +217,6 @@ void sync_run_ended(struct run *r)
 	struct sync *s = r->sync;
 	struct run **at = &s->active;
 
-	if (r->kind == RUN_FULL)
-		sync_run_heard(r, !r->left_behind);
 	while (*at != NULL && *at != r)
 		at = &(*at)->next;
 	*at = r->next;

@@ -12,11 +12,12 @@ enum run_kind {
 };
 
 enum run_state {
-	RUN_WAITING,  /* in line */
-	RUN_MARKING,  /* its start is being committed */
-	RUN_LINE_UP,  /* `up` runs */
-	RUN_TALKING,  /* sending and collecting */
-	RUN_LINE_DOWN /* `down` runs */
+	RUN_WAITING,   /* in line */
+	RUN_MARKING,   /* its start is being committed */
+	RUN_LINE_UP,   /* `up` runs */
+	RUN_TALKING,   /* sending and collecting */
+	RUN_LINE_DOWN, /* `down` runs */
+	RUN_SETTLING   /* what was collected is put into the mailboxes */
 };
 
 #define SYNC_LINE_FACT "sync.line_up" /* set while a line that has a `down` may be up */

@@ -523,11 +523,26 @@ static void what_commits_together_fails_together(void **state)
 	assert_int_equal(count(w, "boris", name), 1);
 }
 
+/* Two messages, the second committed while the first one's round may be under way. */
+static void the_wait_for_all_mailboxes_covers_each(void **state)
+{
+	struct world *w = *state;
+	char name[256];
+
+	accept_to(w, "S: 1\r\n\r\nx\r\n", NULL, "anna", NULL);
+	accept_to(w, "S: 2\r\n\r\nx\r\n", NULL, "boris", NULL);
+	settle(w, NULL);
+	assert_int_equal(count(w, "anna", name), 1);
+	assert_int_equal(count(w, "boris", name), 1);
+	settle(w, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(what_was_written_while_a_flush_failed_is_written_anew, setup, teardown),
 	    cmocka_unit_test_setup_teardown(small_message_to_two_is_one_file, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_wait_for_all_mailboxes_covers_each, setup, teardown),
 	    cmocka_unit_test_setup_teardown(large_message_spills_and_arrives_whole, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_crash_after_the_commit_loses_and_doubles_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_outqueue_gets_message_and_envelope, setup, teardown),
