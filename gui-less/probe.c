@@ -272,7 +272,7 @@ static bool log_in_plainly(struct probing *g)
 static const char *login_mend(const struct probing *g)
 {
 	if (g->p->protocol == OUTSIDE_POP3)
-		return pop3_reply_mend(g->p->login->host);
+		return pop3_reply_mend(g->p->login->host, false);
 	return "The big providers want an app password, and the whole address as user.";
 }
 

@@ -5,8 +5,10 @@
 #include "fetch/facts.h"
 #include "fetch/fetcher_internal.h"
 #include "fetch/pop3_reply.h"
+#include "route/phrase.h"
 #include "route/report.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { FAILURES_TOLD = 3, UNSURE_ENOUGH = 2, ROUNDS_MOST = 1000, STOP_MS = 3600 * 1000 };
@@ -60,37 +62,28 @@ static char *fact(const struct account *a, enum fact_name n)
 	return facts_name(&f, n);
 }
 
-static void tell(const struct account *a, const char *once, const char *subject, struct buf *body)
+static void tell(const struct account *a, const char *once, enum letter_kind k, const char *text)
 {
-	report_postmaster(a->fetcher->deps.delivery, a->fetcher->rules->config, once, subject, buf_str(body));
-	buf_free(body);
-}
+	const struct config *c = a->fetcher->rules->config;
+	char times[16], *why = phrase_in(text, c->russian), *mend = NULL;
 
-static void begin(const struct account *a, struct buf *body)
-{
-	buf_init(body, 8192);
-	buf_printf(body, "Account \"%s\": %s on %s\n\n", a->label, a->user, a->host);
+	snprintf(times, sizeof times, "%u", a->failures);
+	if (k == LETTER_LOGIN_REFUSED)
+		mend = xasprintf("%s\n", pop3_reply_mend(a->host, c->russian));
+	const struct letter_value values[] = {{"account", a->label}, {"user", a->user},
+	                                      {"host", a->host},     {"times", times},
+	                                      {"why", why},          {"mend", mend != NULL ? mend : ""},
+	                                      {NULL, NULL}};
+	report_postmaster(a->fetcher->deps.delivery, c, once, k, values);
+	free(mend);
+	free(why);
 }
 
 static void tell_failure(struct account *a, const char *text, bool wrong)
 {
 	char *once = fact(a, FACT_TOLD);
-	struct buf body;
 
-	begin(a, &body);
-	if (wrong)
-		buf_printf(
-		    &body,
-		    "The provider refuses the log-in:\n\n  %s\n\n%s\n\nIt is tried again in an hour, after the next "
-		    "reload, and by `ofmctl sync`.\n",
-		    text, pop3_reply_mend(a->host));
-	else
-		buf_printf(
-		    &body,
-		    "Collecting failed %u times in a row:\n\n  %s\n\nIt is tried again with every sync. This is not "
-		    "reported again before it has worked once more.\n",
-		    a->failures, text);
-	tell(a, once, wrong ? "Log-in refused by a provider" : "Mail cannot be collected", &body);
+	tell(a, once, wrong ? LETTER_LOGIN_REFUSED : LETTER_NOT_COLLECTED, text);
 	free(once);
 	a->told = true;
 }
@@ -98,11 +91,8 @@ static void tell_failure(struct account *a, const char *text, bool wrong)
 static void tell_recovery(struct account *a)
 {
 	char *once = fact(a, FACT_TOLD);
-	struct buf body;
 
-	begin(a, &body);
-	buf_add_str(&body, "Collecting works again.\n");
-	tell(a, NULL, "Mail is collected again", &body);
+	tell(a, NULL, LETTER_COLLECTED, "");
 	report_forget(a->fetcher->deps.database, once);
 	free(once);
 	a->told = false;
@@ -111,18 +101,8 @@ static void tell_recovery(struct account *a)
 static void tell_hold(struct account *a)
 {
 	char *once = fact(a, FACT_HOLD);
-	struct buf body;
 
-	begin(a, &body);
-	buf_printf(
-	    &body,
-	    "Nearly all messages that were known there are gone, and unknown ones stand in their place. The server\n"
-	    "may have numbered its messages anew, or they may really be others, and it does not show headers alone,\n"
-	    "so this cannot be told from here. Nothing is fetched and nothing deleted until you decide:\n\n"
-	    "  ofmctl account resume \"%s\" --known   what lies there was collected before\n"
-	    "  ofmctl account resume \"%s\" --all     it is new: collect it\n",
-	    a->label, a->label);
-	tell(a, once, "An account is held", &body);
+	tell(a, once, LETTER_HELD, "");
 	free(once);
 }
 

@@ -93,37 +93,63 @@ enum pop3_refusal pop3_reply_refusal(struct slice text, bool login)
 	return contains_any(text, later_words) ? POP3_LATER : POP3_UNCLEAR;
 }
 
-const char *pop3_reply_mend(const char *host)
-{
-	static const struct {
-		const char *domain, *mend;
-	} providers[] = {
-	    {"gmail.com",
-	     "Gmail wants POP switched on (Settings, Forwarding and POP/IMAP) and an app password, which needs "
-	     "2-step verification; the account's own password is refused."},
-	    {"googlemail.com",
-	     "Gmail wants POP switched on and an app password; the account's own password is refused."},
-	    {"yandex.ru",
-	     "Yandex wants POP3 switched on (Mail settings, Email clients) and an app password of type Mail."},
-	    {"yandex.com",
-	     "Yandex wants POP3 switched on (Mail settings, Email clients) and an app password of type Mail."},
-	    {"mail.ru", "Mail.ru wants a password for external applications (Settings, Security) with POP3 allowed."},
-	    {"rambler.ru", "Rambler wants mail programs allowed in the mailbox settings."},
-	    {"outlook.com",
-	     "Microsoft takes no passwords over POP3: set auth = xoauth2 and a password_command that prints a "
-	     "token, and switch POP on in the mailbox settings."},
-	    {"office365.com",
-	     "Microsoft takes no passwords over POP3: set auth = xoauth2 and a password_command that prints "
-	     "a token, and switch POP on for the mailbox."},
-	    {"hotmail.com", "Microsoft takes no passwords over POP3: set auth = xoauth2 and a password_command."},
-	    {"yahoo.com", "Yahoo wants an app password (Account security)."},
-	    {"icloud.com", "iCloud offers no POP3 at all."},
-	};
+struct words {
+	const char *english, *russian;
+};
 
-	for (size_t i = 0; i < sizeof providers / sizeof providers[0]; i++)
+static const struct {
+	const char *domain;
+	struct words mend;
+} providers[] = {
+    {"gmail.com",
+     {"Gmail wants POP switched on (Settings, Forwarding and POP/IMAP) and an app password, which needs "
+      "2-step verification; the account's own password is refused.",
+      "Gmail требует включить POP (Настройки, Пересылка и POP/IMAP) и пароль приложения, для него нужна "
+      "двухэтапная проверка; обычный пароль не подходит."}},
+    {"googlemail.com",
+     {"Gmail wants POP switched on and an app password; the account's own password is refused.",
+      "Gmail требует включить POP и пароль приложения; обычный пароль не подходит."}},
+    {"yandex.ru",
+     {"Yandex wants POP3 switched on (Mail settings, Email clients) and an app password of type Mail.",
+      "Яндекс требует включить POP3 (Все настройки, Почтовые программы) и пароль приложения типа «Почта»."}},
+    {"yandex.com",
+     {"Yandex wants POP3 switched on (Mail settings, Email clients) and an app password of type Mail.",
+      "Яндекс требует включить POP3 (Все настройки, Почтовые программы) и пароль приложения типа «Почта»."}},
+    {"mail.ru",
+     {"Mail.ru wants a password for external applications (Settings, Security) with POP3 allowed.",
+      "Mail.ru требует пароль для внешнего приложения (Настройки, Безопасность) с доступом по POP3."}},
+    {"rambler.ru",
+     {"Rambler wants mail programs allowed in the mailbox settings.",
+      "Рамблер требует разрешить почтовые программы в настройках ящика."}},
+    {"outlook.com",
+     {"Microsoft takes no passwords over POP3: set auth = xoauth2 and a password_command that prints a "
+      "token, and switch POP on in the mailbox settings.",
+      "Microsoft не принимает паролей по POP3: нужны auth = xoauth2, password_command, которая печатает "
+      "токен, и POP, включённый в настройках ящика."}},
+    {"office365.com",
+     {"Microsoft takes no passwords over POP3: set auth = xoauth2 and a password_command that prints "
+      "a token, and switch POP on for the mailbox.",
+      "Microsoft не принимает паролей по POP3: нужны auth = xoauth2, password_command, которая печатает "
+      "токен, и POP, включённый для ящика."}},
+    {"hotmail.com",
+     {"Microsoft takes no passwords over POP3: set auth = xoauth2 and a password_command.",
+      "Microsoft не принимает паролей по POP3: нужны auth = xoauth2 и password_command."}},
+    {"yahoo.com", {"Yahoo wants an app password (Account security).", "Yahoo принимает только пароль приложения."}},
+    {"icloud.com", {"iCloud offers no POP3 at all.", "iCloud не даёт POP3 вовсе."}},
+};
+
+static const struct words any_provider = {
+    "Check user and password in the ini file, that POP3 is switched on for the mailbox, and whether the provider "
+    "wants an app password.",
+    "Проверьте user и password в файле ini, включён ли у ящика POP3 и не требует ли провайдер пароля "
+    "приложения."};
+
+const char *pop3_reply_mend(const char *host, bool russian)
+{
+	const struct words *w = &any_provider;
+
+	for (size_t i = 0; w == &any_provider && i < sizeof providers / sizeof providers[0]; i++)
 		if (slice_in_domain(slice_of(host), providers[i].domain))
-			return providers[i].mend;
-	return "Check user and password in the ini file, that POP3 is switched on for the mailbox, and whether the "
-	       "provider "
-	       "wants an app password.";
+			w = &providers[i].mend;
+	return russian ? w->russian : w->english;
 }

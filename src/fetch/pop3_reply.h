@@ -26,6 +26,6 @@ enum pop3_refusal {
 /* text: a status line with or without its "-ERR". login: it answers a log-in, not another command. */
 enum pop3_refusal pop3_reply_refusal(struct slice text, bool login);
 /* What to look at when this provider refuses a log-in; a sentence or two. */
-const char *pop3_reply_mend(const char *host);
+const char *pop3_reply_mend(const char *host, bool russian);
 
 #endif

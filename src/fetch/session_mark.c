@@ -3,8 +3,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fetch/session_internal.h"
+#include "route/phrase.h"
 #include "route/report.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,38 +125,49 @@ static void on_told(void *arg, enum acceptance_result r)
 	on_committed(t.s, t.next, r == ACCEPTED, "no room for a report to postmaster");
 }
 
-static void describe_large(const struct session *s, struct buf *body)
+static void list_large(const struct session *s, struct buf *list)
 {
 	size_t shown = 0;
 
-	buf_printf(body,
-	           "On %s the mailbox %s (account \"%s\") holds mail over the limit of %llu KiB\n"
-	           "(max_message_kib). It stays there, and is not mentioned again:\n\n",
-	           s->account->login.host, s->account->login.user, s->account->label,
-	           (unsigned long long)s->account->max_message_kib);
 	for (size_t i = 0; i < s->picks.n && shown < 50; i++) {
 		const struct pick *k = &s->picks.v[i];
 
 		if (k->action != PICK_LEAVE || k->size <= s->picks.rules.max_bytes ||
 		    (k->rec != NULL && k->rec->skipped))
 			continue;
-		buf_printf(body, "  message %u: %llu KiB\n", (unsigned)k->number, (unsigned long long)(k->size / 1024));
+		char *line =
+		    xasprintf("message %u: %llu KiB", (unsigned)k->number, (unsigned long long)(k->size / 1024));
+		char *said = phrase_in(line, s->rules->config->russian);
+		buf_printf(list, "  %s\n", said);
+		free(said);
+		free(line);
 		shown++;
 	}
-	buf_add_str(body, "\nRead it there, or raise max_message_kib: then it is collected at the next sync.\n");
+}
+
+static void report_large(const struct session *s, struct acceptance *a)
+{
+	const struct config_account *account = s->account;
+	char limit[24];
+	struct buf list;
+
+	snprintf(limit, sizeof limit, "%llu", (unsigned long long)account->max_message_kib);
+	buf_init(&list, 64 * 1024);
+	list_large(s, &list);
+	const struct letter_value values[] = {{"account", account->label},   {"user", account->login.user},
+	                                      {"host", account->login.host}, {"limit", limit},
+	                                      {"list", buf_str(&list)},      {NULL, NULL}};
+	report_add(a, s->rules->config, LETTER_TOO_LARGE, values);
+	buf_free(&list);
 }
 
 static void submit_with_report(struct session *s, struct marks *m)
 {
 	struct told *t = xmalloc(sizeof *t);
 	struct acceptance *a = acceptance_new(s->setup.deps->delivery, s->setup.lane);
-	struct buf body;
 
 	*t = (struct told){s, m->next};
-	buf_init(&body, 64 * 1024);
-	describe_large(s, &body);
-	report_add(a, s->rules->config, "Mail too large to collect", buf_str(&body));
-	buf_free(&body);
+	report_large(s, a);
 	acceptance_extra(a, apply, NULL, m, marks_free);
 	session_under_way(s);
 	acceptance_commit(&a, on_told, t);

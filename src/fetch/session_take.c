@@ -172,20 +172,22 @@ static struct row *row_new(struct session *s, size_t i)
 	return row;
 }
 
-static void tell_runaway(struct session *s, const struct sorter_verdict *v)
+static void tell_runaway(struct session *s, size_t i, const struct sorter_verdict *v)
 {
-	for (size_t i = 0; i < v->nrunaway; i++) {
-		const struct config_rule *rule = v->runaway[i];
-		char *once = xasprintf("sort.runaway.%s.%s", rule->label, rule->matches != NULL ? rule->matches : "");
-		char *body = xasprintf(
-		    "The pattern of [rule %s]\n\n  %s\n\nran into the limits on a message of account \"%s\"; it "
-		    "counted as no match.\nThe message was delivered by the other rules. A pattern without "
-		    "nested repetition mends this.\n",
-		    rule->label, rule->matches != NULL ? rule->matches : "", s->account->label);
+	const char *uidl = s->picks.v[i].key;
 
-		report_postmaster(s->setup.deps->delivery, s->rules->config, once, "A sorting rule ran away", body);
+	for (size_t n = 0; n < v->nrunaway; n++) {
+		const struct config_rule *rule = v->runaway[n];
+		const char *pattern = rule->matches != NULL ? rule->matches : "";
+		char *once = xasprintf("sort.runaway.%s.%s", rule->label, pattern);
+		const struct letter_value values[] = {{"rule", rule->label},
+		                                      {"pattern", pattern},
+		                                      {"account", s->account->label},
+		                                      {"uidl", uidl != NULL ? uidl : "-"},
+		                                      {NULL, NULL}};
+
+		report_postmaster(s->setup.deps->delivery, s->rules->config, once, LETTER_RUNAWAY, values);
 		free(once);
-		free(body);
 	}
 }
 
@@ -224,7 +226,7 @@ static void store(struct session *s, size_t i, struct gather *g)
 	acceptance_note(a, &n);
 	acceptance_extra(a, put_row, drop_row, row_new(s, i), row_free);
 	log_message(s, i, &v, t->bytes);
-	tell_runaway(s, &v);
+	tell_runaway(s, i, &v);
 	sorter_verdict_free(&v);
 	s->storing++;
 	s->storing_bytes += t->bytes;

@@ -53,7 +53,7 @@ void report_format(struct buf *out, const struct config *c, const char *to_user,
 	report_format_as(out, c, to_user, subject, "text/plain; charset=utf-8", body);
 }
 
-void report_add(struct acceptance *a, const struct config *c, const char *subject, const char *body)
+static void add_to_postmaster(struct acceptance *a, const struct config *c, const char *subject, const char *body)
 {
 	struct buf out;
 
@@ -61,6 +61,25 @@ void report_add(struct acceptance *a, const struct config *c, const char *subjec
 	size_t m = acceptance_message(a, buf_slice(&out), NULL, 0, false);
 	acceptance_to_mailbox(a, m, c->postmaster->name);
 	buf_free(&out);
+}
+
+static char *filled(const char *text, const struct letter_value *values)
+{
+	struct buf out;
+
+	buf_init(&out, REPORT_MAX);
+	letter_fill(&out, text, values);
+	return buf_steal(&out);
+}
+
+void report_add(struct acceptance *a, const struct config *c, enum letter_kind k, const struct letter_value *values)
+{
+	struct letter_text t = letter_text(k, c->russian);
+	char *subject = filled(t.subject, values), *body = filled(t.body, values);
+
+	add_to_postmaster(a, c, subject, body);
+	free(subject);
+	free(body);
 }
 
 /* ---- reports of their own ---- */
@@ -122,7 +141,7 @@ static void send_report(struct report *r)
 	struct acceptance *a = acceptance_new(r->d, DB_LANE_SYSTEM);
 
 	log_warning("report", kv_s("subject", r->subject));
-	report_add(a, r->c, r->subject, r->body);
+	add_to_postmaster(a, r->c, r->subject, r->body);
 	if (r->once_key != NULL)
 		acceptance_extra(a, set_told, unset_told, r, NULL);
 	acceptance_commit(&a, on_committed, r);
@@ -140,12 +159,14 @@ static void on_told(void *arg, int rc, const struct err *e)
 		send_report(r);
 }
 
-void report_postmaster(struct delivery *d, const struct config *c, const char *once_key, const char *subject,
-                       const char *body)
+void report_postmaster(struct delivery *d, const struct config *c, const char *once_key, enum letter_kind k,
+                       const struct letter_value *values)
 {
 	struct report *r = xcalloc(1, sizeof *r);
+	struct letter_text t = letter_text(k, c->russian);
 
-	*r = (struct report){.d = d, .c = config_ref(c), .subject = xstrdup(subject), .body = xstrdup(body)};
+	*r = (struct report){
+	    .d = d, .c = config_ref(c), .subject = filled(t.subject, values), .body = filled(t.body, values)};
 	if (once_key == NULL) {
 		send_report(r);
 		return;

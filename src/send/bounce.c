@@ -8,6 +8,7 @@
 #include "send/sender_internal.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -182,20 +183,11 @@ void bounce_forget(struct sender *s)
 
 static void tell_capped(struct sender *s, const char *user)
 {
-	bool russian = s->config->russian;
-	char *subject = xasprintf(russian ? "Слишком много возвратов за день: %s" : "Too many bounces today: %s", user);
-	char *body = xasprintf(
-	    russian ? "За сутки не удалось доставить более %d писем пользователя %s. До конца этих суток возвраты\n"
-	              "ему больше не пишутся; такие письма назовёт ofmctl journal. Возможно, рассылка идёт\n"
-	              "по старому списку адресов.\n"
-	            : "More than %d messages of %s could not be delivered within a day. No more bounces are written\n"
-	              "to that user until the day is over; ofmctl journal names each message. Perhaps somebody sends\n"
-	              "to an old list of addresses.\n",
-	    SENDER_BOUNCES_A_DAY, user);
+	char most[16];
+	const struct letter_value values[] = {{"user", user}, {"most", most}, {NULL, NULL}};
 
-	report_postmaster(s->d.delivery, s->config, NULL, subject, body);
-	free(body);
-	free(subject);
+	snprintf(most, sizeof most, "%d", SENDER_BOUNCES_A_DAY);
+	report_postmaster(s->d.delivery, s->config, NULL, LETTER_MANY_BOUNCES, values);
 }
 
 /* A day's bounces to one reader are capped: whoever sends to 10,000 wrong addresses is told of the first thousand. */

@@ -3,10 +3,12 @@
 #include "base/clock.h"
 #include "mail/header.h"
 #include "mail/rewrite.h"
+#include "route/phrase.h"
 #include "send/mend.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct texts {
 	const char *author, *failed_subject, *delayed_subject, *failed, *expired, *no_answer, *id;
@@ -124,7 +126,9 @@ static void add_human(struct buf *out, const struct dsn *d)
 		buf_printf(&text, "  <%s>\n", r->address);
 		if (r->expired)
 			buf_printf(&text, "      %s\n", t->expired);
-		buf_printf(&text, "      %s\n", r->reply[0] != '\0' ? r->reply : t->no_answer);
+		char *reply = phrase_in(r->reply, d->russian);
+		buf_printf(&text, "      %s\n", reply[0] != '\0' ? reply : t->no_answer);
+		free(reply);
 		const char *advice = d->warning ? NULL : mend_message(r->status, r->expired, d->russian);
 		buf_printf(&text, "%s%s%s\n", advice != NULL ? "      " : "", advice != NULL ? advice : "",
 		           advice != NULL ? "\n" : "");

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "route/phrase.h"
 #include "route/report.h"
 
 #include <inttypes.h>
@@ -90,17 +91,23 @@ static char *subject_of(const struct reply *y, bool ru, bool failed, const struc
 static void write_collected(struct buf *out, const struct reply *y, bool ru)
 {
 	buf_add_str(out, ru ? "Собрано:\n" : "Collected:\n");
-	for (size_t i = 0; i < y->n; i++)
-		buf_printf(out, "  %-20s %" PRIu64 "%s%s\n", y->v[i].account, y->v[i].n,
-		           y->v[i].error[0] != '\0' ? "  " : "", y->v[i].error);
+	for (size_t i = 0; i < y->n; i++) {
+		char *error = phrase_in(y->v[i].error, ru);
+		buf_printf(out, "  %-20s %" PRIu64 "%s%s\n", y->v[i].account, y->v[i].n, error[0] != '\0' ? "  " : "",
+		           error);
+		free(error);
+	}
 	if (y->n == 0)
 		buf_add_str(out, ru ? "  учётных записей нет\n" : "  no account is collected\n");
 }
 
 static void write_body(struct buf *out, const struct reply *y, bool ru, bool failed, const struct journal_totals *now)
 {
-	if (y->line_error != NULL)
-		buf_printf(out, ru ? "Линия: %s\n\n" : "The line: %s\n\n", y->line_error);
+	char *line = phrase_in(y->line_error != NULL ? y->line_error : "", ru);
+	char *send = phrase_in(y->send_error != NULL ? y->send_error : "", ru);
+
+	if (line[0] != '\0')
+		buf_printf(out, ru ? "Линия: %s\n\n" : "The line: %s\n\n", line);
 	write_collected(out, y, ru);
 	buf_printf(out,
 	           ru ? "\nОтправлено наружу, получателям: %" PRIu64 "; отложено: %" PRIu64
@@ -108,8 +115,10 @@ static void write_body(struct buf *out, const struct reply *y, bool ru, bool fai
 	              : "\nSent outside, by recipients: %" PRIu64 "; put off until later: %" PRIu64
 	                "; refused for good: %" PRIu64 "\n",
 	           since(y, now, JOURNAL_SENT), since(y, now, JOURNAL_DEFERRED), since(y, now, JOURNAL_BOUNCED));
-	if (y->send_error != NULL && y->send_error[0] != '\0')
-		buf_printf(out, "  %s\n", y->send_error);
+	if (send[0] != '\0')
+		buf_printf(out, "  %s\n", send);
+	free(line);
+	free(send);
 	buf_printf(out, ru ? "Ещё ждёт в очереди: %zu\n" : "Still waiting in the queue: %zu\n",
 	           sender_length(y->sync->deps.sender));
 	if (failed)

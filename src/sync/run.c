@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "route/phrase.h"
 #include "route/report.h"
 #include "store/ledger.h"
 #include "sync/sync_internal.h"
@@ -150,25 +151,19 @@ static bool command_failed(const struct runner_result *res)
 	return !res->started || res->timed_out || res->status != 0;
 }
 
-static void report_line(struct run *r, const char *once_key, const char *key, const char *what, const char *then)
+static void report_line(struct run *r, const char *once_key, bool up, const char *what)
 {
-	bool russian = r->config->russian;
-	char *subject = xasprintf(russian ? "Линия: команда %s не удалась" : "Line: the %s command failed", key);
-	char *body = xasprintf(
-	    russian ? "Команда [connection] %s не удалась: %s.\n%s\nОб этом сообщается один раз, до "
-	              "следующего успеха.\n"
-	            : "The command [connection] %s failed: %s.\n%s\nYou are told once, until it works again.\n",
-	    key, what, then);
+	char *why = phrase_in(what, r->config->russian);
+	const struct letter_value values[] = {{"why", why}, {NULL, NULL}};
 
-	report_postmaster(r->sync->deps.delivery, r->config, once_key, subject, body);
-	free(subject);
-	free(body);
+	report_postmaster(r->sync->deps.delivery, r->config, once_key, up ? LETTER_LINE_UP : LETTER_LINE_DOWN, values);
+	free(why);
 }
 
 /* True where it went well. */
-static bool line_result(struct run *r, const struct runner_result *res, const char *key, const char *once_key,
-                        const char *then)
+static bool line_result(struct run *r, const struct runner_result *res, bool up)
 {
+	const char *key = up ? "up" : "down", *once_key = up ? line_up_key : line_down_key;
 	struct buf what, state;
 
 	if (!command_failed(res)) {
@@ -183,7 +178,7 @@ static bool line_result(struct run *r, const struct runner_result *res, const ch
 	buf_printf(&state, "%s failed: %s", key, buf_str(&what));
 	log_error("sync.line", kv_s("command", key), kv_s("result", buf_str(&what)));
 	tell_line(r, buf_str(&state));
-	report_line(r, once_key, key, buf_str(&what), then);
+	report_line(r, once_key, up, buf_str(&what));
 	buf_free(&state);
 	buf_free(&what);
 	r->failed = true;
@@ -201,8 +196,7 @@ static void on_down(void *arg, const struct runner_result *res)
 	struct run *r = arg;
 	struct db_job job = {.apply = apply_lowered, .lane = DB_LANE_SYSTEM, .bytes = 32};
 
-	if (line_result(r, res, "down", line_down_key,
-	                r->config->russian ? "Линия, возможно, осталась поднятой.\n" : "The line may still be up.\n"))
+	if (line_result(r, res, false))
 		database_submit(r->sync->deps.database, &job);
 	end(r);
 }
@@ -273,10 +267,8 @@ static void talk(struct run *r)
 static void on_up(void *arg, const struct runner_result *res)
 {
 	struct run *r = arg;
-	const char *then = r->config->russian ? "Почта не собрана и не отправлена; следующий сеанс попробует снова.\n"
-	                                      : "No mail was collected or sent; the next sync tries again.\n";
 
-	if (line_result(r, res, "up", line_up_key, then))
+	if (line_result(r, res, true))
 		talk(r);
 	else
 		line_down(r);

@@ -228,8 +228,8 @@ static void test_refusals_are_told_apart(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		assert_int_equal(pop3_reply_refusal(slice_of(rows[i].text), true), rows[i].want);
-	assert_non_null(strstr(pop3_reply_mend("pop.gmail.com"), "app password"));
-	assert_null(strstr(pop3_reply_mend("pop.notgmail.com"), "Gmail"));
+	assert_non_null(strstr(pop3_reply_mend("pop.gmail.com", false), "app password"));
+	assert_null(strstr(pop3_reply_mend("pop.notgmail.com", false), "Gmail"));
 }
 
 static void test_capabilities_of_the_last_reply_count(void **state)

@@ -1,0 +1,184 @@
+#include "route/letter.h"
+
+#include <string.h>
+
+struct letter {
+	struct letter_text english, russian;
+};
+
+static const struct letter letters[LETTER_KINDS] = {
+    [LETTER_MAILBOX] = {{"A mailbox cannot be written",
+                         "Mail for {user} is safe, but cannot be put into the mailbox: {why}.\n\n"
+                         "Folder: {folder}\n\n"
+                         "{mend}"
+                         "Check who owns that folder, and whether its disk has room. It is tried again every\n"
+                         "minute; nothing has to be sent anew.\n"},
+                        {"В ящик нельзя записать почту",
+                         "Почта для {user} в сохранности, но её нельзя положить в ящик: {why}.\n\n"
+                         "Папка: {folder}\n\n"
+                         "{mend}"
+                         "Проверьте, чья это папка и есть ли место на её диске. Попытка повторяется каждую\n"
+                         "минуту; заново посылать ничего не нужно.\n"}},
+    [LETTER_WELL_AGAIN] = {{"Mail could not be stored for a while",
+                            "Mail could not be accepted or stored.\n\n"
+                            "From:    {from}\nUntil:   {until}\nTrouble: {why}\n\n"
+                            "Whatever had been accepted before is safe. Senders were asked to try again, and\n"
+                            "collecting has waited. If it was the disk, make room before it comes back.\n"},
+                           {"Почту некоторое время нельзя было сохранять",
+                            "Почту нельзя было принимать и сохранять.\n\n"
+                            "С:       {from}\nДо:      {until}\nПричина: {why}\n\n"
+                            "Всё, что было принято раньше, в сохранности. Отправителей просили повторить позже, а\n"
+                            "сбор почты ждал. Если дело в диске, освободите место, пока это не повторилось.\n"}},
+    [LETTER_REBUILT] = {{"The gateway has rebuilt its database",
+                         "The gateway's database was lost, damaged, or older than its folders. Mail in the mailboxes\n"
+                         "is untouched.\n\n"
+                         "Outgoing messages that wait, found by their files and now held: {queued}\n"
+                         "Outgoing files without a readable envelope, left as they are:   {unreadable}\n"
+                         "Collected messages that will not be collected again:            {known}\n\n"
+                         "See `ofmctl queue`, then `ofmctl queue release all` or `ofmctl queue drop ID`: some of\n"
+                         "their recipients may have had them already.\n"},
+                        {"Шлюз восстановил свою базу данных",
+                         "База данных шлюза была потеряна, повреждена или старее его папок. Почта в ящиках не\n"
+                         "тронута.\n\n"
+                         "Ожидающих исходящих писем, найденных по файлам и придержанных: {queued}\n"
+                         "Исходящих файлов без читаемого конверта, оставленных как есть:  {unreadable}\n"
+                         "Собранных писем, которые не будут собраны снова:               {known}\n\n"
+                         "Смотрите `ofmctl queue`, затем `ofmctl queue release all` или `ofmctl queue drop ID`:\n"
+                         "некоторые получатели могли их уже получить.\n"}},
+    [LETTER_LOGIN_REFUSED] = {{"Log-in refused by a provider",
+                               "Account \"{account}\": {user} on {host}\n\n"
+                               "The provider refuses the log-in:\n\n  {why}\n\n"
+                               "{mend}"
+                               "\nIt is tried again in an hour, after `ofmctl reload`, and by `ofmctl sync`.\n"},
+                              {"Провайдер отказал во входе",
+                               "Ящик «{account}»: {user} на {host}\n\n"
+                               "Провайдер отклоняет вход:\n\n  {why}\n\n"
+                               "{mend}"
+                               "\nСледующая попытка через час, после `ofmctl reload` или по `ofmctl sync`.\n"}},
+    [LETTER_NOT_COLLECTED] = {{"Mail cannot be collected",
+                               "Account \"{account}\": {user} on {host}\n\n"
+                               "Collecting failed {times} times in a row:\n\n  {why}\n\n"
+                               "`ofmctl test account \"{account}\"` tries it step by step and says what helps.\n\n"
+                               "It is tried again with every sync. You will be told when it works again, and not\n"
+                               "before.\n"},
+                              {"Почту не удаётся собрать",
+                               "Ящик «{account}»: {user} на {host}\n\n"
+                               "Неудачных попыток подряд: {times}.\n\n  {why}\n\n"
+                               "`ofmctl test account \"{account}\"` проверит всё по шагам и подскажет, что делать.\n\n"
+                               "Попытки продолжаются в каждом сеансе связи. Следующее сообщение придёт, когда сбор\n"
+                               "снова заработает.\n"}},
+    [LETTER_COLLECTED] = {{"Mail is collected again", "Account \"{account}\": {user} on {host}\n\n"
+                                                      "Collecting works again. You need not do anything.\n"},
+                          {"Почта снова собирается", "Ящик «{account}»: {user} на {host}\n\n"
+                                                     "Сбор снова работает. Делать ничего не нужно.\n"}},
+    [LETTER_HELD] = {{"An account is held",
+                      "Account \"{account}\": {user} on {host}\n\n"
+                      "Nearly all messages that were known there are gone, and unknown ones stand in their place.\n"
+                      "Either the server has numbered its messages anew, or they are others; from here that cannot\n"
+                      "be told. Nothing is fetched and nothing deleted until you decide:\n\n"
+                      "  ofmctl account resume \"{account}\" --known   what lies there was collected before\n"
+                      "  ofmctl account resume \"{account}\" --all     it is new: collect it\n"},
+                     {"Ящик придержан",
+                      "Ящик «{account}»: {user} на {host}\n\n"
+                      "Почти все известные там письма исчезли, и на их месте неизвестные. Либо сервер перенумеровал\n"
+                      "письма, либо это другие письма; отсюда этого не видно. Ничего не берётся и не удаляется,\n"
+                      "пока Вы не решите:\n\n"
+                      "  ofmctl account resume \"{account}\" --known   эти письма уже собраны\n"
+                      "  ofmctl account resume \"{account}\" --all     они новые: собрать\n"}},
+    [LETTER_TOO_LARGE] = {{"Mail too large to collect",
+                           "Account \"{account}\": {user} on {host}\n\n"
+                           "Messages over max_message_kib ({limit} KiB) stay there, and are not mentioned again:\n\n"
+                           "{list}\n"
+                           "Read them there, or raise max_message_kib: then they are collected at the next sync.\n"},
+                          {"Письма слишком велики для сбора",
+                           "Ящик «{account}»: {user} на {host}\n\n"
+                           "Письма больше max_message_kib ({limit} КиБ) остаются там, больше о них не сообщается:\n\n"
+                           "{list}\n"
+                           "Прочтите их там или увеличьте max_message_kib: тогда они придут со следующим сеансом.\n"}},
+    [LETTER_RUNAWAY] = {{"A sorting rule ran away",
+                         "The pattern of [rule {rule}]\n\n  {pattern}\n\n"
+                         "ran into the limits on a message of account \"{account}\" (UIDL {uidl}), and counted as no\n"
+                         "match. That message was delivered by the other rules.\n\n"
+                         "Write the pattern without nested repetition, or use `contains`; try it with\n"
+                         "`ofmctl rule test \"{rule}\" FILE.eml`. You are told once for each pattern.\n"},
+                        {"Правило сортировки вышло за пределы",
+                         "Шаблон правила [rule {rule}]\n\n  {pattern}\n\n"
+                         "вышел за пределы на письме из ящика «{account}» (UIDL {uidl}) и считается неподошедшим.\n"
+                         "Письмо разложено по остальным правилам.\n\n"
+                         "Напишите шаблон без вложенных повторов или возьмите `contains`; проверка:\n"
+                         "`ofmctl rule test \"{rule}\" ПИСЬМО.eml`. О каждом шаблоне сообщается один раз.\n"}},
+#define RELAY_ENGLISH                                                                                                  \
+	"The gateway cannot send mail to the outside through {host}:{port}:\n\n  {why}\n\n"                            \
+	"{mend}"                                                                                                       \
+	"\nNothing is lost: {waiting} message(s) wait in the queue, and the relay is tried again by itself.\n"         \
+	"You will be told when it works again, and not before.\n"
+#define RELAY_RUSSIAN                                                                                                                        \
+	"Шлюз не может отправить почту наружу через {host}:{port}:\n\n  {why}\n\n"                       \
+	"{mend}"                                                                                                                             \
+	"\nНичего не потеряно: в очереди писем: {waiting}. Попытки продолжаются сами.\n" \
+	"Следующее сообщение придёт, когда сервер снова заработает.\n"
+    [LETTER_RELAY_LOGIN] = {{"No log-in at relay {host}", RELAY_ENGLISH},
+                            {"Нет входа на сервер {host}", RELAY_RUSSIAN}},
+    [LETTER_RELAY_DOWN] = {{"Mail cannot leave through {host}", RELAY_ENGLISH},
+                           {"Почта не уходит через {host}", RELAY_RUSSIAN}},
+    [LETTER_RELAY_WORKS] = {{"Mail leaves again through {host}",
+                             "The relay works again; what had waited is being sent. You need not do anything.\n"},
+                            {"Почта снова уходит через {host}",
+                             "Сервер снова работает; всё, что ждало, отправляется. Делать ничего не нужно.\n"}},
+    [LETTER_MANY_BOUNCES] =
+        {{"Too many bounces today: {user}",
+          "More than {most} messages of {user} could not be delivered within a day. No more bounces\n"
+          "are written to that user until the day is over; `ofmctl journal --user {user}` names each\n"
+          "message. Perhaps somebody sends to an old list of addresses: ask {user}.\n"},
+         {"Слишком много возвратов за день: {user}",
+          "За сутки не удалось доставить более {most} писем пользователя {user}. До конца этих суток\n"
+          "возвраты ему больше не пишутся; такие письма назовёт `ofmctl journal --user {user}`.\n"
+          "Возможно, рассылка идёт по старому списку адресов: спросите {user}.\n"}},
+    [LETTER_LINE_UP] = {{"Line: the up command failed",
+                         "The command [connection] up failed: {why}.\n\n"
+                         "Nothing was collected or sent; the next sync tries again. Run the command by hand and see\n"
+                         "what it says. You are told once, until it works again.\n"},
+                        {"Линия: команда up не удалась",
+                         "Команда [connection] up не удалась: {why}.\n\n"
+                         "Ничего не собрано и не отправлено; попытка повторится в следующем сеансе. Выполните команду\n"
+                         "вручную и посмотрите, что она скажет. Об этом сообщается один раз, до следующего успеха.\n"}},
+    [LETTER_LINE_DOWN] = {{"Line: the down command failed",
+                           "The command [connection] down failed: {why}.\n\n"
+                           "The line may still be up, and cost money: look, and run the command by hand. You are told\n"
+                           "once, until it works again.\n"},
+                          {"Линия: команда down не удалась",
+                           "Команда [connection] down не удалась: {why}.\n\n"
+                           "Линия, возможно, осталась поднятой и стоит денег: проверьте и выполните команду вручную.\n"
+                           "Об этом сообщается один раз, до следующего успеха.\n"}},
+};
+
+struct letter_text letter_text(enum letter_kind k, bool russian)
+{
+	return russian ? letters[k].russian : letters[k].english;
+}
+
+static const struct letter_value *value_of(const struct letter_value *v, struct slice name)
+{
+	for (; v->name != NULL; v++)
+		if (slice_is(name, v->name))
+			return v;
+	return NULL;
+}
+
+void letter_fill(struct buf *out, const char *text, const struct letter_value *values)
+{
+	while (*text != '\0') {
+		size_t plain = strcspn(text, "{");
+		buf_add(out, text, plain);
+		text += plain;
+		if (*text == '\0')
+			return;
+		size_t n = strcspn(text, "}");
+		const struct letter_value *v = text[n] == '}' ? value_of(values, slice_make(text + 1, n - 1)) : NULL;
+		if (v != NULL)
+			buf_add_str(out, v->text);
+		else
+			buf_add(out, text, n + (text[n] == '}'));
+		text += n + (text[n] == '}');
+	}
+}
