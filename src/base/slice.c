@@ -117,6 +117,15 @@ size_t slice_find(struct slice s, char c)
 	return hit != NULL ? (size_t)(hit - s.p) : s.n;
 }
 
+uint32_t slice_hash(struct slice s)
+{
+	uint32_t h = 2166136261U;
+
+	for (size_t i = 0; i < s.n; i++)
+		h = (h ^ (unsigned char)s.p[i]) * 16777619U;
+	return h ^ h >> 16;
+}
+
 bool slice_to_u64(struct slice s, uint64_t max, uint64_t *out)
 {
 	uint64_t v = 0;

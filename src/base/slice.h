@@ -30,6 +30,8 @@ struct slice slice_trim(struct slice s);
 char *slice_dup(struct slice s);
 /* Index of byte c, or s.n where there is none. */
 size_t slice_find(struct slice s, char c);
+/* For tables of our own; not for what strangers may choose without limit (FNV-1a, no key). */
+uint32_t slice_hash(struct slice s);
 /* Whole slice is a decimal number within [0, max]: no sign, no space, no trailing junk. */
 bool slice_to_u64(struct slice s, uint64_t max, uint64_t *out);
 

@@ -17,15 +17,6 @@ struct crowd {
 	struct member *buckets[BUCKETS];
 };
 
-static size_t bucket_of(const struct ip_addr *a)
-{
-	uint32_t h = 2166136261U;
-
-	for (size_t i = 0; i < sizeof a->b; i++)
-		h = (h ^ a->b[i]) * 16777619U;
-	return (h ^ h >> 16) % BUCKETS;
-}
-
 static bool is_ourselves(const struct ip_addr *a)
 {
 	static const struct ip_addr v4 = {{[10] = 0xff, 0xff, 127, 0, 0, 1}}, v6 = {{[15] = 1}};
@@ -35,7 +26,7 @@ static bool is_ourselves(const struct ip_addr *a)
 
 unsigned crowd_count(const struct crowd *c, const struct ip_addr *a)
 {
-	for (const struct member *m = c->buckets[bucket_of(a)]; m != NULL; m = m->next)
+	for (const struct member *m = c->buckets[ip_addr_hash(a) % BUCKETS]; m != NULL; m = m->next)
 		if (memcmp(&m->address, a, sizeof *a) == 0)
 			return m->count;
 	return 0;
@@ -50,7 +41,7 @@ bool crowd_has_room(const struct crowd *c, const struct ip_addr *a, unsigned max
 
 void crowd_enter(struct crowd *c, const struct ip_addr *a)
 {
-	struct member **first = &c->buckets[bucket_of(a)];
+	struct member **first = &c->buckets[ip_addr_hash(a) % BUCKETS];
 	struct member *m = *first;
 
 	while (m != NULL && memcmp(&m->address, a, sizeof *a) != 0)
@@ -65,7 +56,7 @@ void crowd_enter(struct crowd *c, const struct ip_addr *a)
 
 void crowd_leave(struct crowd *c, const struct ip_addr *a)
 {
-	struct member **at = &c->buckets[bucket_of(a)];
+	struct member **at = &c->buckets[ip_addr_hash(a) % BUCKETS];
 
 	while (*at != NULL && memcmp(&(*at)->address, a, sizeof *a) != 0)
 		at = &(*at)->next;

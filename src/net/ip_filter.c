@@ -147,6 +147,11 @@ int ip_range_parse(struct slice text, struct ip_range *out, struct err *e)
 	return 0;
 }
 
+uint32_t ip_addr_hash(const struct ip_addr *a)
+{
+	return slice_hash(slice_make((const char *)a->b, sizeof a->b));
+}
+
 bool ip_range_has(const struct ip_range *r, const struct ip_addr *a)
 {
 	/* ::/0 spans the mapped addresses too, and does not mean IPv4. */

@@ -30,6 +30,7 @@ int ip_addr_parse(struct slice text, struct ip_addr *out, struct err *e);
 bool ip_addr_from_sockaddr(const struct sockaddr *sa, struct ip_addr *out);
 /* "10.0.0.1" or "fe80::1"; at most 46 bytes with NUL. */
 void ip_addr_format(const struct ip_addr *a, char out[static 46]);
+uint32_t ip_addr_hash(const struct ip_addr *a);
 bool ip_range_has(const struct ip_range *r, const struct ip_addr *a);
 /* OMS's three steps: off -> served; no allow matches -> refused; any deny matches -> refused; else served. */
 bool ip_filter_serves(const struct ip_filter *f, const struct ip_addr *a);

@@ -35,11 +35,7 @@ void pop3_locks_free(struct pop3_locks **l)
 
 static size_t bucket_of(const char *user)
 {
-	uint32_t h = 2166136261u;
-
-	for (; *user != '\0'; user++)
-		h = (h ^ (unsigned char)*user) * 16777619u;
-	return h % BUCKETS;
+	return slice_hash(slice_of(user)) % BUCKETS;
 }
 
 static struct pop3_claim *first_of(const struct pop3_locks *l, const char *user, bool holding)

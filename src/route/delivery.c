@@ -37,11 +37,7 @@ const char delivery_schema[] =
 
 static unsigned bucket(const char *user)
 {
-	unsigned h = 2166136261U;
-
-	for (; *user != '\0'; user++)
-		h = (h ^ (unsigned char)*user) * 16777619U;
-	return h % BOX_BUCKETS;
+	return slice_hash(slice_of(user)) % BOX_BUCKETS;
 }
 
 static struct box *box_find(const struct delivery *d, const char *user)

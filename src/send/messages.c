@@ -8,11 +8,7 @@
 
 static struct message **slot(const struct sender *s, const char *id)
 {
-	uint32_t h = 2166136261U;
-
-	for (const char *p = id; *p != '\0'; p++)
-		h = (h ^ (unsigned char)*p) * 16777619U;
-	return (struct message **)&s->hash[h % SENDER_HASH];
+	return (struct message **)&s->hash[slice_hash(slice_of(id)) % SENDER_HASH];
 }
 
 struct message *message_find(const struct sender *s, const char *id)

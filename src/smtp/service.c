@@ -1,62 +1,28 @@
 #include "smtp/service.h"
 
 #include "base/alloc.h"
-#include "base/clock.h"
-#include "base/log.h"
 #include "net/tls.h"
-#include "smtp/ports.h"
-#include "smtp/refusals.h"
 #include "smtp/session.h"
 
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-/* ---- who gets in ---- */
-
-/* Says why and closes, without a session: it must cost next to nothing. A peer that speaks TLS reads nothing. */
-static void turn_away(int fd, bool tls, const char *reply)
-{
-	char waste[512];
-
-	if (!tls)
-		(void)!send(fd, reply, strlen(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
-	shutdown(fd, SHUT_WR);
-	/* Bytes left unread would turn the close into a reset, which can eat the reply. */
-	(void)!recv(fd, waste, sizeof waste, MSG_DONTWAIT);
-	close(fd);
-}
-
-static void log_refusal(struct smtp_service *v, const struct ip_addr *peer, const char *reason)
-{
-	char ip[46];
-	unsigned before;
-
-	if (!smtp_refusals_note(v->refusals, peer, clock_mono_ms(), &before))
-		return;
-	ip_addr_format(peer, ip);
-	log_warning("smtp.refuse", kv_s("peer", ip), kv_s("reason", reason), kv_u("since_last_line", before));
-}
+static const struct door_words words = {
+    .stranger = "554 5.7.1 this server does not talk to your address\r\n",
+    .full = "421 4.3.2 too many connections, try later\r\n",
+    .crowded = "421 4.7.0 too many connections from your address, try later\r\n",
+};
 
 static void on_accepted(void *arg, int fd, bool tls, const struct ip_addr *peer, uint16_t peer_port)
 {
 	struct smtp_service *v = arg;
 
-	if (!ip_filter_serves(&v->config->ip_filter, peer)) {
-		log_refusal(v, peer, "ip_filter");
-		turn_away(fd, tls, "554 5.7.1 this server does not talk to your address\r\n");
-	} else if (v->nsessions >= v->config->smtp.max_connections) {
-		log_refusal(v, peer, "max_connections");
-		turn_away(fd, tls, "421 4.3.2 too many connections, try later\r\n");
-	} else if (!crowd_has_room(v->crowd, peer, v->config->smtp.max_connections)) {
-		log_refusal(v, peer, "max_connections of one address");
-		turn_away(fd, tls, "421 4.7.0 too many connections from your address, try later\r\n");
-	} else if (tls && v->tls == NULL) {
+	if (!door_admits(v->door, &v->config->ip_filter, v->config->smtp.max_connections, fd, tls, peer))
+		return;
+	if (tls && v->tls == NULL)
 		close(fd); /* a reload took the certificate away a moment ago */
-	} else {
+	else
 		smtp_session_start(v, fd, tls, peer, peer_port);
-	}
 }
 
 /* ---- configuration ---- */
@@ -82,7 +48,7 @@ int smtp_service_prepare(struct smtp_service *v, const struct config *c, struct 
 	forget_prepared(v);
 	if (make_tls(c, &v->next_tls, e) != 0)
 		return -1;
-	if (smtp_ports_prepare(v->ports, c, e) != 0) {
+	if (ports_prepare(v->ports, &c->smtp.bind, c->smtp.port, c->smtp.tls_port, e) != 0) {
 		forget_prepared(v);
 		return -1;
 	}
@@ -100,23 +66,23 @@ void smtp_service_commit(struct smtp_service *v)
 	v->tls = v->next_tls;
 	v->next_config = NULL;
 	v->next_tls = NULL;
-	smtp_ports_commit(v->ports);
+	ports_commit(v->ports);
 }
 
 void smtp_service_abort(struct smtp_service *v)
 {
 	forget_prepared(v);
-	smtp_ports_abort(v->ports);
+	ports_abort(v->ports);
 }
 
 unsigned smtp_service_connections(const struct smtp_service *v)
 {
-	return v->nsessions;
+	return door_inside(v->door);
 }
 
 void smtp_service_listeners(const struct smtp_service *v, void (*fn)(void *arg, const char *where), void *arg)
 {
-	smtp_ports_each(v->ports, fn, arg);
+	ports_each(v->ports, fn, arg);
 }
 
 /* ---- life ---- */
@@ -135,7 +101,7 @@ static void on_stopped(void *arg)
 /* Through the timer, since whoever ends the last session is still using us. */
 static void on_changed(struct smtp_service *v)
 {
-	if (v->stopping && v->stopped != NULL && v->nsessions == 0 && LIST_EMPTY(&v->pendings))
+	if (v->stopping && v->stopped != NULL && door_inside(v->door) == 0 && LIST_EMPTY(&v->pendings))
 		loop_timer_set(v->stop_timer, 0);
 }
 
@@ -152,7 +118,7 @@ void smtp_service_stop(struct smtp_service *v, int64_t ms, void (*done)(void *ar
 	v->stopping = true;
 	v->stopped = done;
 	v->stopped_arg = arg;
-	smtp_ports_close(v->ports);
+	ports_close(v->ports);
 	loop_timer_set(v->stop_timer, ms);
 	smtp_sessions_stop_all(v);
 	on_changed(v);
@@ -164,9 +130,8 @@ struct smtp_service *smtp_service_new(const struct smtp_service_deps *deps)
 
 	v->deps = *deps;
 	v->changed = on_changed;
-	v->refusals = xcalloc(1, sizeof *v->refusals);
-	v->crowd = crowd_new();
-	v->ports = smtp_ports_new(deps->loop, on_accepted, v);
+	v->door = door_new("smtp.refuse", &words);
+	v->ports = ports_new(deps->loop, "smtp", on_accepted, v);
 	v->stop_timer = loop_timer_new(deps->loop, on_stop_timer, v);
 	LIST_INIT(&v->sessions);
 	LIST_INIT(&v->pendings);
@@ -183,12 +148,11 @@ void smtp_service_free(struct smtp_service **vp)
 	smtp_sessions_kill_all(v);
 	smtp_pendings_orphan(v);
 	forget_prepared(v);
-	smtp_ports_free(&v->ports);
+	ports_free(&v->ports);
 	loop_timer_free(&v->stop_timer);
 	config_unref(&v->config);
 	SSL_CTX_free(v->tls);
-	free(v->refusals);
-	crowd_free(&v->crowd);
+	door_free(&v->door);
 	free(v);
 	*vp = NULL;
 }

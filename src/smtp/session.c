@@ -39,8 +39,7 @@ void smtp_session_free(struct smtp_session **sp)
 	log_debug("smtp.close", kv_s("sid", s->sid));
 	smtp_session_detach(s);
 	LIST_REMOVE(s, link);
-	v->nsessions--;
-	crowd_leave(v->crowd, &s->ip);
+	door_leave(v->door, &s->ip);
 	transaction_free(&s->transaction);
 	smtp_core_free(&s->core);
 	stream_free(&s->stream);
@@ -230,8 +229,7 @@ void smtp_session_start(struct smtp_service *v, int fd, bool implicit_tls, const
 	s->core = smtp_core_new(&smtp_session_hooks, s);
 	s->stream = stream_accept(v->deps.loop, fd, implicit_tls ? v->tls : NULL, &callbacks, s);
 	LIST_INSERT_HEAD(&v->sessions, s, link);
-	v->nsessions++;
-	crowd_enter(v->crowd, peer);
+	door_enter(v->door, peer);
 	ip_addr_format(peer, ip);
 	log_debug("smtp.connect", kv_s("sid", s->sid), kv_s("peer", ip), kv_u("port", peer_port),
 	          kv_s("tls", implicit_tls ? "yes" : "no"));

@@ -2,7 +2,8 @@
 #ifndef OFM_SMTP_SESSION_H
 #define OFM_SMTP_SESSION_H
 
-#include "net/crowd.h"
+#include "net/door.h"
+#include "net/ports.h"
 #include "smtp/service.h"
 
 #include <openssl/ssl.h>
@@ -22,12 +23,10 @@ struct smtp_service { /* what sessions see of it; service.c owns it */
 	SSL_CTX *next_tls;
 	struct smtp_sessions sessions;
 	struct smtp_pendings pendings; /* messages whose commit is under way */
-	unsigned nsessions;
-	struct crowd *crowd; /* by address */
+	struct door *door;             /* counts sessions */
 	bool stopping;
 	void (*changed)(struct smtp_service *s); /* a session or a commit ended */
-	struct smtp_ports *ports;
-	struct smtp_refusals *refusals;
+	struct ports *ports;
 	struct loop_timer *stop_timer;
 	void (*stopped)(void *arg);
 	void *stopped_arg;

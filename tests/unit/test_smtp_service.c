@@ -1,7 +1,6 @@
 /* The SMTP server on real sockets, over a real delivery: who may send what to whom, and what then stands on disk. */
 #include "base/alloc.h"
 #include "config_text.h"
-#include "smtp/refusals.h"
 #include "smtp/service.h"
 #include "smtp/transaction.h"
 #include "store/ledger.h"
@@ -551,25 +550,6 @@ static void distant_clients_log_in_first(void **state)
 	close_world(&w);
 }
 
-static void one_log_line_a_minute(void **state)
-{
-	struct smtp_refusals *r = xcalloc(1, sizeof *r);
-	struct ip_addr a, b;
-	struct err e;
-	unsigned before;
-
-	(void)state;
-	assert_int_equal(ip_addr_parse(slice_of("8.8.8.8"), &a, &e), 0);
-	assert_int_equal(ip_addr_parse(slice_of("8.8.4.4"), &b, &e), 0);
-	assert_true(smtp_refusals_note(r, &a, 1000, &before));
-	assert_false(smtp_refusals_note(r, &a, 2000, &before));
-	assert_false(smtp_refusals_note(r, &a, 60999, &before));
-	assert_true(smtp_refusals_note(r, &b, 3000, &before));
-	assert_true(smtp_refusals_note(r, &a, 61000, &before));
-	assert_int_equal(before, 2);
-	free(r);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -578,7 +558,7 @@ int main(void)
 	    cmocka_unit_test(nothing_leaves_without_relay), cmocka_unit_test(filter_and_limit_turn_away),
 	    cmocka_unit_test(ports_change_while_it_runs),   cmocka_unit_test(stop_lets_transactions_end),
 	    cmocka_unit_test(silence_and_trickle_end),      cmocka_unit_test(half_closed_clients_get_answers),
-	    cmocka_unit_test(distant_clients_log_in_first), cmocka_unit_test(one_log_line_a_minute),
+	    cmocka_unit_test(distant_clients_log_in_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

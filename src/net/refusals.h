@@ -1,12 +1,12 @@
 /* Who was refused lately, so that one address fills one log line a minute. Pure, bounded. */
-#ifndef OFM_SMTP_REFUSALS_H
-#define OFM_SMTP_REFUSALS_H
+#ifndef OFM_NET_REFUSALS_H
+#define OFM_NET_REFUSALS_H
 
 #include "net/ip_filter.h"
 
 enum { REFUSALS_SLOTS = 512, REFUSALS_EVERY_MS = 60000 };
 
-struct smtp_refusals {
+struct refusals {
 	struct refusal {
 		struct ip_addr ip;
 		int64_t logged_ms; /* mono; 0 = never */
@@ -15,6 +15,6 @@ struct smtp_refusals {
 };
 
 /* Counts one refusal; true where it is to be logged, with *before = those that were not since the last line. */
-bool smtp_refusals_note(struct smtp_refusals *r, const struct ip_addr *ip, int64_t now_ms, unsigned *before);
+bool refusals_note(struct refusals *r, const struct ip_addr *ip, int64_t now_ms, unsigned *before);
 
 #endif
