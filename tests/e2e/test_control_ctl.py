@@ -224,7 +224,7 @@ def test_client_that_never_reads(gateway):
             raise AssertionError("200,000 unread answers were taken on")
         begin = time.monotonic()
         g.ctl_ok("status")
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < 3 * gw.SLOWER
 
 
 def test_too_many_clients(gateway):

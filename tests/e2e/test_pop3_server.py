@@ -10,6 +10,7 @@ import pytest
 
 from lib import scratch
 from lib.clients import POP3
+from lib.gateway import SLOWER
 
 OLD = 1700000000
 
@@ -248,7 +249,7 @@ def test_ended_session_frees_the_mailbox_at_once(gw):
             started = time.monotonic()
             a.close()
             assert b.line().startswith(b"+OK")
-            assert time.monotonic() - started < 0.5
+            assert time.monotonic() - started < 0.5 * SLOWER
 
 
 def test_silent_session_is_taken_over_from_the_same_address_alone(gateway):
@@ -390,8 +391,8 @@ def test_large_mailbox_delays_nobody(gateway):
         assert big.line().startswith(b"+OK")
         big.line()
         assert big.until_dot().count(b"\n") == 100000 + 1
-        assert time.monotonic() - started < 5
-        assert worst < 0.2
+        assert time.monotonic() - started < 5 * SLOWER
+        assert worst < 0.2 * SLOWER
 
 
 def test_expired_mail_goes(gateway):

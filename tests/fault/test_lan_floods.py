@@ -110,7 +110,7 @@ def test_tricklers_are_cut_and_others_served(gateway):
     while time.monotonic() < stop - 5:
         began = time.monotonic()
         g.send("anna@office.lan", ["boris"], message("served"))
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 1 * gw.SLOWER
         time.sleep(0.3)
     for t in threads:
         t.join(40)
@@ -132,7 +132,7 @@ def test_huge_header_sections_cost_linear_time(gateway, fields):
     began = time.monotonic()
     with g.smtp(timeout=60) as s:
         s.mail("anna@office.lan", ["boris", "x@far.example"], text)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 15 * gw.SLOWER
     assert g.wait_box("boris")[0].endswith(text) and g.wait_box("chief")[0].endswith(text)
     out = g.wait_queue(1)[0].read_bytes()
     assert out.endswith(b"\r\n\r\nthe body\r\n") and len(out) > len(fields) * 0.9
@@ -214,7 +214,7 @@ def test_half_open_and_trickling_connections_by_the_hundred(gateway):
             p.stat()
         worst = max(worst, time.monotonic() - began)
         time.sleep(0.5)
-    assert worst < 3, worst
+    assert worst < 3 * gw.SLOWER, worst
     scratch.wait_for(lambda: sum(g.json("status")["connections"][k] for k in ("smtp", "pop3")) == 0, 20, "all cut off")
     for s in slow:
         s.close()

@@ -9,6 +9,7 @@ import subprocess
 from . import clients, scratch
 
 BUILD = os.environ.get("OFM_BUILD", "build")
+SLOWER = 1 if BUILD == "build" else 5  # how much more time sanitized programs may take
 BIN = scratch.ROOT if BUILD == "build" else scratch.ROOT / BUILD
 OFMSRV, OFMCTL = str(BIN / "ofmsrv"), str(BIN / "ofmctl")
 SANITIZER = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error:|LeakSanitizer")
