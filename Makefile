@@ -65,12 +65,17 @@ deps:
 
 # ---- see it work ----
 
-.PHONY: demo run
+.PHONY: demo evening run
 # Two instances on loopback, one of which plays the provider; readable lines; 0 only when each thing was seen.
 demo:
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -s -j$$(nproc) WERROR=1 all
 	@tools/demo.py
+
+# docs/FIRST_EVENING.md: what the programs say from installation to the first trouble, written anew. Root; half a minute.
+evening: all
+	@tools/deps.sh test
+	@tools/evening.py docs/FIRST_EVENING.md
 
 # The gateway itself, in the foreground, with etc/ofmsrv.ini, mailboxes/ and outqueue/ of this folder.
 run: all
@@ -258,6 +263,7 @@ clean:
 
 help:
 	@echo 'make demo        installs what the build needs, builds, shows the gateway at work on loopback'
+	@echo 'make evening     writes docs/FIRST_EVENING.md anew: what the programs say, from installation to the first trouble'
 	@echo 'make run         the gateway in the foreground with etc/ofmsrv.ini'
 	@echo 'make             builds ofmsrv and ofmctl'
 	@echo 'make check       every test; unit, replay: parts of it'

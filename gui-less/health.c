@@ -27,7 +27,7 @@ static void found(struct health *h, enum level level, const char *what, const ch
 	}
 }
 
-/* One account that fails is a warning; all of them, and mail no longer comes in. */
+/* An account that fails is a warning; all of them, be it a single one, and mail no longer comes in. */
 static void look_at_accounts(struct health *h, const json_t *r, int *enabled, int *failing)
 {
 	size_t i;
@@ -45,7 +45,7 @@ static void look_at_accounts(struct health *h, const json_t *r, int *enabled, in
 		found(h, LEVEL_WARNING, client_text(a, "name"),
 		      client_bool(a, "held") ? "held; ofmctl account resume" : error);
 	}
-	if (*enabled > 1 && *failing == *enabled)
+	if (*enabled > 0 && *failing == *enabled)
 		found(h, LEVEL_CRITICAL, "no account can be collected", "");
 }
 

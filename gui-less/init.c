@@ -4,6 +4,7 @@
 #include "args.h"
 #include "base/alloc.h"
 #include "local.h"
+#include "message_file.h"
 #include "probe.h"
 #include "providers.h"
 #include "store/passwords.h"
@@ -178,13 +179,37 @@ static bool try_all(const struct config *c)
 
 /* ---- writing ---- */
 
+/* It belongs to whom the home belongs to: the program's user, who has to write there. */
 static int make_folder(const char *home, const char *name)
 {
 	char *path = xasprintf("%s/%s", home, name);
-	int rc = mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : ctl_error("%s: %s", path, strerror(errno));
+	struct stat st;
+	int rc = 0;
 
+	if (mkdir(path, 0700) == 0) {
+		if (geteuid() == 0 && stat(home, &st) == 0 && lchown(path, st.st_uid, st.st_gid) != 0)
+			rc = ctl_error("%s cannot be given to the owner of %s: %s", path, home, strerror(errno));
+	} else if (errno != EEXIST) {
+		rc = ctl_error("%s: %s", path, strerror(errno));
+	}
 	free(path);
 	return rc;
+}
+
+/* The file as it was installed: nobody's work is lost with it. */
+static bool untouched_sample(const char *path)
+{
+	struct buf here, sample;
+	bool same;
+
+	if (!message_file_read(path, &here))
+		return false;
+	buf_init(&sample, 1024 * 1024);
+	config_sample_write(&sample);
+	same = slice_is(buf_slice(&here), buf_str(&sample));
+	buf_free(&sample);
+	buf_free(&here);
+	return same;
 }
 
 static int hash_passwords(struct init_answers *a)
@@ -262,7 +287,7 @@ int ctl_init(const struct ctl_options *o, int argc, char **argv)
 
 	if (args_all(argv[0], options, 1, argc, argv, 0) < 0)
 		return 1;
-	if (!force && access(o->file, F_OK) == 0)
+	if (!force && access(o->file, F_OK) == 0 && !untouched_sample(o->file))
 		return ctl_error("%s exists already; --force writes it anew, all its lines", o->file);
 	int rc = run(o, &d, &a, !no_dns, !no_test);
 	init_answers_free(&a);

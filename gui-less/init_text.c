@@ -55,7 +55,9 @@ static bool put_account(struct buf *out, const struct init_answers *a)
 	put_section(out, "account", label[0] != '\0' ? label : "mail");
 	ok = put_login(out, &a->account) && put(out, "user", a->account.user) &&
 	     put(out, "password", a->account.password) && put(out, "keep", a->keep);
-	buf_printf(out, "; what nobody is named in goes to:\ndeliver = %s\n", a->postmaster);
+	buf_add_str(out,
+	            "; Mail that no rule takes goes to whom it is addressed to, by alias, else to postmaster. Where\n"
+	            "; somebody shall get all of it, write: deliver = NAME\n");
 	free(label);
 	return ok;
 }

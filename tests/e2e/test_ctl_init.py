@@ -1,6 +1,7 @@
 """ofmctl test and ofmctl init: a connection tried step by step; a first configuration by questions."""
 import json
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -168,6 +169,26 @@ def test_init_refuses_what_is_there_and_unsound(home):
     assert p.returncode == 1 and "nothing was written" in p.stderr
     assert (home / "etc/ofmsrv.ini").read_bytes() == before
     assert not list((home / "etc").glob("ofmsrv.ini.*"))
+
+
+def test_init_writes_over_the_sample_that_was_installed(home):
+    (home / "etc").mkdir()
+    shutil.copy(scratch.ROOT / "etc/ofmsrv.ini", home / "etc/ofmsrv.ini")
+    assert init(home, ["firm.lan", "", "anna", "", "pw", "", "", ""]).returncode == 0
+    assert "[user anna]" in (home / "etc/ofmsrv.ini").read_text()
+    (home / "etc/ofmsrv.ini").write_text((scratch.ROOT / "etc/ofmsrv.ini").read_text() + "[user boris]\n")
+    p = init(home, ["firm.lan", "", "anna", "", "pw", "", "", ""])
+    assert p.returncode == 1 and "--force" in p.stderr, "somebody has written in it"
+
+
+def test_init_sends_mail_to_whom_it_is_addressed(home):
+    p = init(home, ["", "info@firm.example", "pop.firm.example", "", "", "", "pw", "", "", "smtp.firm.example", "", "",
+                    "anna", "anna@firm.example", "pw", "boris", "boris@firm.example", "pw", "", "", "boris"],
+             "--no-test", "--no-dns")
+    assert p.returncode == 0, p.stderr
+    (home / "m.eml").write_bytes(message("x", to="anna@firm.example"))
+    p = subprocess.run([gw.OFMCTL, "-d", home, "explain", home / "m.eml", "--account", "info"], capture_output=True, text=True)
+    assert p.returncode == 0 and "anna" in p.stdout and "boris" not in p.stdout, p.stdout + p.stderr
 
 
 def test_init_knows_the_big_providers(home):

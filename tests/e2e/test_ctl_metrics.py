@@ -127,6 +127,11 @@ def test_health_accounts(gateway, dovecot, mailbox):
     g.ctl("sync", "--wait")
     status, line = health(g)
     assert status == 1 and "bad: " in line and "good" not in line and "accounts_failing=1;1;;0;2" in line
+    g.drop("account good")
+    g.ctl_ok("reload")
+    g.ctl("sync", "--wait")
+    status, line = health(g)
+    assert status == 2 and "no account can be collected" in line, "the only one"
     g.reload({"account good": bad, "account bad": bad})
     g.ctl("sync", "--wait")
     status, line = health(g)
