@@ -54,7 +54,12 @@ class Ext4:
         """Unmounts, lets the journal be replayed and the file system be looked over, mounts again."""
         def unmounted():
             return subprocess.run(["umount", self.path], capture_output=True).returncode == 0
+
+        def released():
+            return not self._run("losetup", "-j", self.image)
         scratch.wait_for(unmounted, 20, "the end of all that used the disk")
+        # A test beside this one may have a mount namespace, and with it, for as long, the dead file system of ours.
+        scratch.wait_for(released, 60, "the end of all namespaces that knew the disk")
         subprocess.run(["fsck.ext4", "-p", "-f", self.image], capture_output=True)
         self.mount()
 
