@@ -168,6 +168,7 @@ int maildir_flush(struct maildir *m, struct err *e)
 {
 	if (!atomic_exchange(&m->unflushed, false) || syncfs(m->fd) == 0)
 		return 0;
+	atomic_store(&m->unflushed, true);
 	return err_errno(e, "new mailboxes cannot be flushed to disk");
 }
 

@@ -4,6 +4,7 @@
 status 1 if a promise was broken anywhere."""
 import argparse
 import errno
+import json
 import multiprocessing
 import pathlib
 import random
@@ -28,8 +29,39 @@ KINDS = {
 }
 
 
-def say(kind, what, faults):
-    print(f"BROKEN {kind}, {what}:\n  " + "\n  ".join(faults), flush=True)
+class Notes:
+    """--notes FILE: a line for each point or state as soon as it is done, so that a campaign can be watched, broken off
+    and taken up again: what stands there counts, and is not run again."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path) if path else None
+        lines = self.path.read_text().splitlines() if path and self.path.exists() else []
+        self.rows = [json.loads(line) for line in lines]
+        self.done = {(r["kind"], r["point"]) for r in self.rows}
+
+    def take(self, row):
+        self.rows.append(row)
+        if self.path:
+            with open(self.path, "a") as f:
+                f.write(json.dumps(row) + "\n")
+
+    def figures(self):
+        total = {}
+        for r in self.rows:
+            t = total.setdefault(r["kind"], {"points": 0, "kills": 0, "messages": 0, "bad": 0})
+            for key in t:
+                t[key] += r[key]
+        return total
+
+
+def tell(out, world, kind, point, where, faults):
+    """One point's figures to the process that adds them up."""
+    one = sweep.Result()
+    one.take(world, where, faults)
+    out.put({"kind": kind, "point": point, "points": 1, "kills": one.kills, "messages": one.messages,
+             "bad": len(one.bad)})
+    if faults:
+        print(f"BROKEN {kind}, {point}, {where}:\n  " + "\n  ".join(faults), flush=True)
 
 
 def crash_worker(share, shares, o, out):
@@ -41,16 +73,16 @@ def crash_worker(share, shares, o, out):
         for kind, (step, one) in KINDS.items():
             if o.only and o.only not in kind:
                 continue
-            figures = sweep.Result()
             for n in range(1 + share * step, total + 10, step * shares * o.thin):
+                if (kind, n) in o.done:
+                    continue
+                if time.monotonic() > o.end:
+                    return
                 try:
                     where, faults = one(w, n)
                 except Exception as e:  # a point that hangs or breaks the rig is a finding, not the end
                     where, faults = "the rig", [repr(e)[:500], w.gateway.log()[-4000:]]
-                figures.take(w, where, faults)
-                if faults:
-                    say(kind, f"point {n}, {where}", faults)
-            out.put((kind, vars(figures)))
+                tell(out, w, kind, n, where, faults)
     finally:
         w.close()
         out.put(None)
@@ -68,15 +100,11 @@ def real_cuts(share, o, out):
     try:
         w.make_template()
         for how, name in ((ext4.KEEP_LOG, "journal kept"), (ext4.LOSE_LOG, "journal lost")):
-            figures = sweep.Result()
             end = time.monotonic() + o.seconds / 10
             while time.monotonic() < end:
                 delay = rng.uniform(0, 1)
                 faults = sweep.power_cut(w, disk, delay, how)
-                figures.take(w, delay, faults)
-                if faults:
-                    say(f"a real ext4, {name}", f"after {delay:.3f} s", faults)
-            out.put((f"a real ext4 shut down, {name}", vars(figures)))
+                tell(out, w, f"a real ext4 shut down, {name}", delay, "seconds after the load began", faults)
     finally:
         w.close()
         disk.close()
@@ -92,23 +120,19 @@ def powerloss_worker(share, shares, o, out):
             rng = random.Random(f"{o.seed}.{share}.{fresh}")
             for mode in replay.MODES:
                 kind = f"{'a first start' if fresh else 'a gateway at work'}, names lost as {mode}"
-                figures = sweep.Result()
-                seen = set()
                 end = time.monotonic() + o.seconds / 5
                 while time.monotonic() < end:
                     p, state = replay.draw(rec, rng, mode)
-                    key = replay.digest(state)
-                    if key in seen:
+                    key = replay.digest(state).hex()
+                    if (kind, key) in o.done:
                         continue
-                    seen.add(key)
+                    o.done.add((kind, key))
                     try:
                         faults = replay.audit_state(rec, state, rec.calls[p - 1].ns)
                     except Exception as e:
                         faults = [repr(e)[:500], w.gateway.log()[-4000:]]
-                    figures.take(w, p, faults)
-                    if faults:
-                        say(kind, f"call {p} ({rec.calls[p - 1].op} {pathlib.Path(rec.calls[p - 1].path).name})", faults)
-                out.put((kind, vars(figures)))
+                    call = rec.calls[p - 1]
+                    tell(out, w, kind, key, f"call {p}: {call.op} {pathlib.Path(call.path).name}", faults)
     finally:
         w.close()
         out.put(None)
@@ -119,23 +143,25 @@ def main():
     a.add_argument("what", choices=("crash", "powerloss"))
     a.add_argument("--jobs", type=int, default=2)
     a.add_argument("--seed", default="1")
-    a.add_argument("--seconds", type=float, default=3600, help="powerloss: how long")
+    a.add_argument("--seconds", type=float, help="how long; powerloss: 3600, crash: to its end")
     a.add_argument("--thin", type=int, default=1, help="crash: only every n-th point")
     a.add_argument("--only", default="", help="crash: kinds whose name has this in it")
+    a.add_argument("--notes", help="a file that keeps what is done, to go on from another time")
     o = a.parse_args()
-    out = multiprocessing.Queue()
-    worker = crash_worker if o.what == "crash" else powerloss_worker
-    began, total, ended = time.monotonic(), {}, 0
+    o.seconds = o.seconds or (3600 if o.what == "powerloss" else float("inf"))
+    notes, out, running = Notes(o.notes), multiprocessing.Queue(), o.jobs
+    began = time.monotonic()
+    o.done, o.end = notes.done, began + o.seconds
     for i in range(o.jobs):
-        multiprocessing.Process(target=worker, args=(i, o.jobs, o, out)).start()
-    while ended < o.jobs:
-        got = out.get()
-        if got is None:
-            ended += 1
-            continue
-        row = total.setdefault(got[0], {"points": 0, "kills": 0, "messages": 0, "bad": 0})
-        for key in row:
-            row[key] += len(got[1][key]) if key == "bad" else got[1][key]
+        multiprocessing.Process(target=crash_worker if o.what == "crash" else powerloss_worker,
+                                args=(i, o.jobs, o, out)).start()
+    while running:
+        row = out.get()
+        if row is None:
+            running -= 1
+        else:
+            notes.take(row)
+    total = notes.figures()
     print(f"\n| {o.what} | {'points' if o.what == 'crash' else 'states'} | kills | promised messages | broken |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for kind, row in total.items():

@@ -168,6 +168,21 @@ def test_flush_fails_with_eio(shimmed):
     assert len(got) == len(set(got)) and set(got) <= {"before", "after", *unknown}
 
 
+def test_a_folder_that_cannot_be_made_while_ports_are_open_does_not_end_the_start(shimmed):
+    g, s = shimmed
+    total = s.count  # all changes of a start; the last mkdir calls among them come behind the ports
+    for back in range(0, 60, 4):
+        g.stop()
+        s.arm(shim.FAIL, total - back, shim.FOREVER, errno.EIO, shim.mask("mkdir"))
+        g.start()  # fails the test if the program ends
+        if s.fired:
+            break
+    assert s.fired and g.log().count("mailbox.not_made") == 1
+    s.calm()
+    g.send("anna@office.lan", ["boris@office.lan"], message("later"))
+    g.wait_box("boris", 1)
+
+
 def test_settling_waits_for_a_disk_that_cannot_flush(shimmed):
     g, s = shimmed
     s.fail_from_now(errno.EIO, shim.mask("syncfs"))

@@ -237,13 +237,24 @@ class World:
 
     # ---- afterwards ----
 
+    def _database(self):
+        """(database, its log), of one moment: a checkpoint between the two reads would leave pages in neither."""
+        def bytes_of(name):
+            try:
+                return (self.home / "state" / name).read_bytes()
+            except FileNotFoundError:
+                return b""
+        base, before = bytes_of("ofmsrv.db"), None
+        while base != before:
+            before, log, base = base, bytes_of("ofmsrv.db-wal"), bytes_of("ofmsrv.db")
+        return base, log
+
     def query(self, sql):
         """On a copy, so that nothing is recovered or checkpointed under the program's feet."""
         with tempfile.TemporaryDirectory(dir=self.base) as d:
-            for suffix in ("", "-wal"):
-                path = self.home / f"state/ofmsrv.db{suffix}"
-                if path.exists():
-                    shutil.copy(path, d)
+            base, log = self._database()
+            pathlib.Path(d, "ofmsrv.db").write_bytes(base)
+            pathlib.Path(d, "ofmsrv.db-wal").write_bytes(log)
             db = sqlite3.connect(f"{d}/ofmsrv.db")
             try:
                 return db.execute(sql).fetchall()
