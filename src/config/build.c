@@ -79,6 +79,23 @@ static void fill_relays(struct loader *l)
 	}
 }
 
+/* Two ports of one host may be tunnels to two providers, whose message numbers have nothing to do with each other. The
+ * first one's records outlive a change of its port. */
+static char *mailbox_host(const struct config *c, size_t i)
+{
+	const struct config_login *own = &c->accounts[i].login;
+	bool other = false;
+	char *host;
+
+	for (size_t k = 0; k < i && k < CONFIG_MAX_ACCOUNTS && !other; k++) {
+		const struct config_login *l = &c->accounts[k].login;
+		other = l->port != own->port && strcasecmp(l->host, own->host) == 0 && strcmp(l->user, own->user) == 0;
+	}
+	host = other ? xasprintf("%s:%u", own->host, (unsigned)own->port) : xstrdup(own->host);
+	ascii_lower_in_place(host);
+	return host;
+}
+
 static void fill_accounts(struct loader *l)
 {
 	const struct sections *all = &l->of[SECTION_ACCOUNT];
@@ -89,6 +106,7 @@ static void fill_accounts(struct loader *l)
 	for (size_t i = 0; i < all->n; i++) {
 		c->accounts[i].label = xstrdup(all->v[i]->label);
 		fill_section(l, all->v[i], SECTION_ACCOUNT, NULL, &c->accounts[i], &l->accounts[i]);
+		c->accounts[i].mailbox_host = mailbox_host(c, i);
 	}
 	c->naccounts = all->n;
 }

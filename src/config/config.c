@@ -46,6 +46,7 @@ static void free_outside(struct config *c)
 		free(c->accounts[i].deliver.v);
 		strlist_free(&c->accounts[i].envelope);
 		free(c->accounts[i].envelope_prefix);
+		free(c->accounts[i].mailbox_host);
 	}
 	free(c->accounts);
 }

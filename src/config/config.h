@@ -86,6 +86,8 @@ struct config_account {
 	struct strlist envelope;
 	unsigned envelope_hops;
 	char *envelope_prefix;
+	char *mailbox_host; /* whose user the records belong to: the host, lower case; host:port where an account before
+	                     * has the same host and user at another port */
 };
 
 struct config_rule {

@@ -69,7 +69,8 @@ static void tell(const struct account *a, const char *once, enum letter_kind k, 
 
 	snprintf(times, sizeof times, "%u", a->failures);
 	if (k == LETTER_LOGIN_REFUSED)
-		mend = xasprintf("%s\n", pop3_reply_mend(a->host, c->russian));
+		mend =
+		    xasprintf("%s\n", pop3_reply_mend(a->config != NULL ? a->config->login.host : a->host, c->russian));
 	const struct letter_value values[] = {{"account", a->label}, {"user", a->user},
 	                                      {"host", a->host},     {"times", times},
 	                                      {"why", why},          {"mend", mend != NULL ? mend : ""},

@@ -4,10 +4,9 @@
 
 #include <stdlib.h>
 
-void facts_init(struct facts *f, const struct config_login *login)
+void facts_init(struct facts *f, const struct config_account *a)
 {
-	*f = (struct facts){.host = xstrdup(login->host), .user = xstrdup(login->user)};
-	ascii_lower_in_place(f->host);
+	*f = (struct facts){.host = xstrdup(a->mailbox_host), .user = xstrdup(a->login.user)};
 }
 
 struct ledger_key facts_key(const struct facts *f)

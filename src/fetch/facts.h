@@ -20,7 +20,7 @@ struct facts {
 };
 
 /* Copies the key; nothing is read yet. */
-void facts_init(struct facts *f, const struct config_login *login);
+void facts_init(struct facts *f, const struct config_account *a);
 /* On a thread with a connection: reads everything. arg is a struct facts. */
 int facts_load(struct db_conn *c, void *arg, struct err *e);
 struct ledger_key facts_key(const struct facts *f);

@@ -77,12 +77,11 @@ static bool unchanged(const struct config_account *a, const struct config_accoun
 /* Another mailbox under the old name: nothing that was learnt holds for it. */
 static void move_mailbox(struct account *a, const struct config_account *c)
 {
-	if (a->host != NULL && slice_is_nocase(slice_of(a->host), c->login.host) && same(a->user, c->login.user))
+	if (a->host != NULL && same(a->host, c->mailbox_host) && same(a->user, c->login.user))
 		return;
 	free(a->host);
 	free(a->user);
-	a->host = xstrdup(c->login.host);
-	ascii_lower_in_place(a->host);
+	a->host = xstrdup(c->mailbox_host);
 	a->user = xstrdup(c->login.user);
 	a->told = a->told_known = a->held = false;
 	a->failures = a->unsure = 0;
@@ -244,7 +243,7 @@ void fetcher_resume(struct fetcher *f, const char *account, bool known, void (*d
 	}
 	struct resume *r = xcalloc(1, sizeof *r);
 	*r = (struct resume){.fetcher = f, .known = known, .label = xstrdup(a->label), .done = done, .arg = arg};
-	facts_init(&r->key, &a->config->login);
+	facts_init(&r->key, a->config);
 	struct db_job job = {.apply = apply_resume, .done = on_resumed, .arg = r, .lane = DB_LANE_SYSTEM, .bytes = 500};
 	database_submit(f->deps.database, &job);
 }

@@ -28,11 +28,11 @@ struct fetch_progress { /* told as it changes */
 	const char *error; /* "" where there is none */
 };
 
-/* Collects these accounts (labels), or all enabled ones that are due where NULL; by_hand ignores waits after [AUTH]
- * failures and intervals (never LOGIN-DELAY). At most [sync] parallel at once, those that hang not counted. Runs may
- * overlap: an account that is busy already is none of a scheduled run's business; by hand its end is awaited, and
- * where it had listed before and goes well, it is collected once more. done(failed accounts) exactly once, never from
- * inside this call. progress may be NULL. */
+/* Collects these accounts (labels), or all enabled ones that are due where NULL; by_hand ignores intervals, and of
+ * named accounts the wait after [AUTH] (never LOGIN-DELAY). At most [sync] parallel at once, those that hang not
+ * counted. Runs may overlap: an account that is busy already is none of a scheduled run's business; by hand its end is
+ * awaited, and where it had listed before and goes well, it is collected once more. done(failed accounts) exactly once,
+ * never from inside this call. progress may be NULL. */
 void fetcher_run(struct fetcher *f, const struct strlist *accounts, bool by_hand,
                  void (*progress)(void *arg, const struct fetch_progress *p), void (*done)(void *arg, unsigned failed),
                  void *arg);

@@ -264,16 +264,28 @@ static void refuse(struct fetch_run *r, const char *label, const char *why)
 		r->progress(r->arg, &p);
 }
 
-/* An account that is left alone now: by hand that is worth a word. */
+/* An account that is left alone now: by hand that is worth a word. After a refused log-in only who names the account
+ * gets it tried: letters to the daemon must not have a provider lock it. */
 static bool must_wait(struct fetch_run *r, struct account *a, bool named)
 {
-	if (account_wait(a, r->by_hand) <= clock_mono_ms())
-		return false;
-	if (r->by_hand) {
+	int64_t now = clock_mono_ms();
+	char *why;
+
+	if (r->by_hand && account_wait(a, true) > now) {
 		r->failed += named;
 		fetcher_tell(r, a, "later", 0, "the server allows no log-in so soon after the last (LOGIN-DELAY)");
+		return true;
 	}
-	return true;
+	if (r->by_hand && !named && a->stopped_until > now) {
+		r->failed++;
+		why = xasprintf("not tried since its log-in was refused; `ofmctl reload` or `ofmctl sync \"%s\"` tries "
+		                "it (%s)",
+		                a->label, a->last_error);
+		fetcher_tell(r, a, "failed", 0, why);
+		free(why);
+		return true;
+	}
+	return account_wait(a, r->by_hand) > now;
 }
 
 static bool awaited_by(const struct account *a, const struct fetch_run *r)

@@ -387,7 +387,7 @@ struct session *session_start(const struct session_setup *setup)
 	s->client = pop3_client_new(&client_events, s);
 	s->deadline = loop_timer_new(setup->deps->loop, on_deadline, s);
 	s->drip = loop_timer_new(setup->deps->loop, on_drip, s);
-	facts_init(&s->facts, &s->account->login);
+	facts_init(&s->facts, s->account);
 	log_info("fetch.begin", kv_s("sid", s->sid), kv_s("account", s->account->label),
 	         kv_s("host", s->account->login.host), kv_u("port", s->account->login.port));
 	session_set_phase(s, PHASE_PREPARING);

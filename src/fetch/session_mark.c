@@ -55,7 +55,7 @@ static struct marks *marks_new(struct session *s, size_t room, enum session_phas
 	m->s = s;
 	m->next = next;
 	m->v = xcalloc(room + 1, sizeof *m->v);
-	facts_init(&m->key, &s->account->login);
+	facts_init(&m->key, s->account);
 	return m;
 }
 

@@ -166,7 +166,7 @@ static struct row *row_new(struct session *s, size_t i)
 {
 	struct row *row = xcalloc(1, sizeof *row);
 
-	facts_init(&row->key, &s->account->login);
+	facts_init(&row->key, s->account);
 	row->rec = picks_record(&s->picks, i);
 	row->rec.uidl = xstrdup(row->rec.uidl);
 	return row;

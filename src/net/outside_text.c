@@ -96,13 +96,23 @@ static struct meaning find_meaning(const struct outside_reading *r)
 	return (struct meaning){r->rc, OUTSIDE_NETWORK, "the connection failed"};
 }
 
+/* libcurl also gives up without asking, say where the log-in it is to use is not offered: then the last thing the
+ * server said was no refusal. */
+static bool refuses(struct slice reply)
+{
+	return reply.n > 0 && reply.p[0] != '.' && reply.p[0] != '2' && !slice_starts_nocase(reply, "+OK");
+}
+
 enum outside_failure outside_text_explain(const struct outside_reading *r, struct buf *text)
 {
 	struct meaning m = find_meaning(r);
+
+	if (r->rc == CURLE_LOGIN_DENIED && r->reply.n > 0 && !refuses(r->reply))
+		m.text = "the server does not offer the log-in that `auth` asks for";
 	bool replied = m.failure == OUTSIDE_LOGIN || m.failure == OUTSIDE_GREETING;
 
 	buf_add_str(text, m.text);
-	if (replied && r->reply.n > 0) {
+	if (replied && refuses(r->reply)) {
 		char *masked = log_masked(r->reply); /* some repeat the password that they refuse */
 		buf_add_str(text, ": ");
 		text_escape(text, slice_of(masked), 400);

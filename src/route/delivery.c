@@ -94,6 +94,8 @@ static bool any_waits(const struct delivery *d, const struct waiter *w)
 {
 	const struct box *b;
 
+	if (d->reports > 0)
+		return true;
 	for (size_t i = 0; i < BOX_BUCKETS; i++)
 		LIST_FOREACH(b, &d->boxes[i], link)
 	if (waits(b, w))
@@ -108,6 +110,22 @@ void delivery_wake(struct delivery *d)
 		d->nwaiters--;
 		loop_post(d->loop, wake_later, w);
 	}
+}
+
+void delivery_report_begins(struct delivery *d)
+{
+	d->reports++;
+}
+
+void delivery_report_ends(struct delivery *d)
+{
+	struct waiter *w;
+
+	d->reports--;
+	TAILQ_FOREACH(w, &d->waiters, link)
+	w->seq = d->seq;
+	delivery_wake(d);
+	settler_kick(d, d->nwaiters > 0);
 }
 
 void delivery_settled(struct delivery *d, const char *user, void (*done)(void *arg), void *arg)

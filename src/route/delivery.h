@@ -70,8 +70,11 @@ void acceptance_commit(struct acceptance **a, void (*done)(void *arg, enum accep
 /* ---- the rest of the program's view ---- */
 
 /* Calls done when every message committed before now for this user stands in new/ (a POP3 log-in waits for it); user
- * NULL: for every user. What the disk refuses is not waited for. */
+ * NULL: for every user, with the reports that are being written. What the disk refuses is not waited for. */
 void delivery_settled(struct delivery *d, const char *user, void (*done)(void *arg), void *arg);
+/* A report to postmaster is on its way into the database; it has come to its end. */
+void delivery_report_begins(struct delivery *d);
+void delivery_report_ends(struct delivery *d);
 /* Told for each outqueue message when its files stand in outqueue/. */
 void delivery_on_queued(struct delivery *d, void (*fn)(void *arg, const char *id), void *arg);
 /* Whether one that was accepted before does not stand there yet. Makes haste with it. */

@@ -119,6 +119,7 @@ struct delivery {
 	TAILQ_HEAD(, deletion) undeleted; /* answered, but the disk refused */
 	struct loop_timer *unlink_timer;
 	struct waiter_list waiters; /* for every mailbox */
+	size_t reports;             /* to postmaster, on their way into the database */
 	size_t nwaiters;            /* these, and those of the boxes */
 	int64_t last_round;
 	int sync_error;     /* of the last round; 0 = it went well */

@@ -45,16 +45,17 @@ static const struct letter letters[LETTER_KINDS] = {
                          "Собранных писем, которые не будут собраны снова:               {known}\n\n"
                          "Смотрите `ofmctl queue`, затем `ofmctl queue release all` или `ofmctl queue drop ID`:\n"
                          "некоторые получатели могли их уже получить.\n"}},
-    [LETTER_LOGIN_REFUSED] = {{"Log-in refused by a provider",
-                               "Account \"{account}\": {user} on {host}\n\n"
-                               "The provider refuses the log-in:\n\n  {why}\n\n"
-                               "{mend}"
-                               "\nIt is tried again in an hour, after `ofmctl reload`, and by `ofmctl sync`.\n"},
-                              {"Провайдер отказал во входе",
-                               "Ящик «{account}»: {user} на {host}\n\n"
-                               "Провайдер отклоняет вход:\n\n  {why}\n\n"
-                               "{mend}"
-                               "\nСледующая попытка через час, после `ofmctl reload` или по `ofmctl sync`.\n"}},
+    [LETTER_LOGIN_REFUSED] =
+        {{"Log-in refused by a provider",
+          "Account \"{account}\": {user} on {host}\n\n"
+          "The provider refuses the log-in:\n\n  {why}\n\n"
+          "{mend}"
+          "\nIt is tried again in an hour, after `ofmctl reload`, and by `ofmctl sync \"{account}\"`.\n"},
+         {"Провайдер отказал во входе",
+          "Ящик «{account}»: {user} на {host}\n\n"
+          "Провайдер отклоняет вход:\n\n  {why}\n\n"
+          "{mend}"
+          "\nСледующая попытка через час, после `ofmctl reload` или по `ofmctl sync \"{account}\"`.\n"}},
     [LETTER_NOT_COLLECTED] = {{"Mail cannot be collected",
                                "Account \"{account}\": {user} on {host}\n\n"
                                "Collecting failed {times} times in a row:\n\n  {why}\n\n"

@@ -23,6 +23,8 @@ static const struct {
     {"the connection was lost", "соединение потеряно"},
     {"the connection failed (*)", "соединение не удалось (*)"},
     {"the server closed the connection without a word (*)", "сервер закрыл соединение без ответа (*)"},
+    {"the server does not offer the log-in that `auth` asks for (*)",
+     "сервер не предлагает входа, которого требует `auth` (*)"},
     {"the server closed the connection", "сервер закрыл соединение"},
     {"the server fell silent", "сервер замолчал"},
     {"no connection and log-in within * seconds", "нет соединения и входа за * с"},

@@ -180,7 +180,7 @@ static int learn_line(struct relearn *l, struct slice line, uint64_t size, int64
 	header_decode(&decoded, slice_of(plain));
 	const struct config_account *a = account_of(l->config, buf_slice(&decoded), host);
 	if (a != NULL && id[0] != '\0') {
-		const struct ledger_key key = {a->login.host, a->login.user};
+		const struct ledger_key key = {a->mailbox_host, a->login.user};
 		const struct ledger_record rec = {.uidl = id, .size = size, .stored_at = stored_at};
 		rc = ledger_put(l->c, &key, &rec, e);
 		l->learnt++;

@@ -93,6 +93,7 @@ struct report {
 
 static void report_free(struct report *r)
 {
+	delivery_report_ends(r->d);
 	config_unref(&r->c);
 	free(r->once_key);
 	free(r->subject);
@@ -167,6 +168,7 @@ void report_postmaster(struct delivery *d, const struct config *c, const char *o
 
 	*r = (struct report){
 	    .d = d, .c = config_ref(c), .subject = filled(t.subject, values), .body = filled(t.body, values)};
+	delivery_report_begins(d);
 	if (once_key == NULL) {
 		send_report(r);
 		return;

@@ -217,3 +217,15 @@ def test_we_hang_up_where_the_server_does_not(gateway, provider):
     g.wait_box("anna", 2)
     assert len(p.said("DELE")) >= 2
     scratch.wait_for(lambda: p.at_once == 0, 20, "the end of our connection")
+
+
+def test_two_ports_of_one_host_are_two_mailboxes(gateway, provider):
+    """Tunnels to two providers, which number alike."""
+    one, other = provider(mail(3, "a"), caps=ALL), provider(mail(3, "b"), caps=ALL)
+    g = gateway({"account one": account(one), "account other": account(other)})
+    g.sync()
+    assert g.subjects("anna") == names(3, "a") + names(3, "b")
+    third = provider(mail(3, "a"), caps=ALL)
+    g.reload({"account one": {"port": third.port}})
+    g.sync()
+    assert len(g.box("anna")) == 6, "the first one's records outlive a change of its port"

@@ -45,13 +45,15 @@ def test_auth_stops_trying_until_a_reload(gateway, provider):
     assert b"refuses the log-in" in g.wait_box("postmaster", 1)[0]
     time.sleep(3)
     assert p.connections == 1
-    assert g.ctl("sync", "--wait").returncode == 1 and p.connections == 2, "by hand it is tried"
+    told = g.ctl("sync", "--wait")
+    assert told.returncode == 1 and p.connections == 1 and "ofmctl reload" in told.stderr, "nor by hand"
+    assert g.ctl("sync", "one", "--wait").returncode == 1 and p.connections == 2, "unless the account is named"
     g.reload()
     scratch.wait_for(lambda: p.connections == 3, 10, "a new chance after the reload")
     time.sleep(2.5)
     assert p.connections == 3 and len(g.box("postmaster")) == 1, "told once"
     p.reply = lambda verb, arg, n: None
-    g.sync()
+    g.sync("one")
     assert b"works again" in g.wait_box("postmaster", 2)[1]
 
 
@@ -73,7 +75,7 @@ def test_told_once_survives_a_restart(gateway, provider):
     time.sleep(0.5)
     assert len(g.box("postmaster")) == 1
     p.reply = lambda verb, arg, n: None
-    g.sync()
+    g.sync("one")
     g.wait_box("postmaster", 2)
 
 
