@@ -127,6 +127,17 @@ int db_exec(struct db_conn *c, const char *sql, struct err *e)
 	return conn_error(c, sql, e);
 }
 
+int64_t db_number(struct db_conn *c, const char *sql, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, sql, e);
+
+	if (st == NULL)
+		return 0;
+	int64_t n = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+	sqlite3_reset(st);
+	return n;
+}
+
 sqlite3 *db_handle(struct db_conn *c)
 {
 	return c->db;

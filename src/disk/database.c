@@ -63,21 +63,10 @@ static int make_schema(struct db_conn *c, const char *const *schemas, struct err
 	return 0;
 }
 
-static int64_t page_count(struct db_conn *c, struct err *e)
-{
-	sqlite3_stmt *st = db_stmt(c, "PRAGMA page_count", e);
-
-	if (st == NULL)
-		return 0;
-	int64_t n = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
-	sqlite3_reset(st);
-	return n;
-}
-
 /* Damage is better found now than at the first message, as long as looking costs no more than a moment. */
 static int look_over(struct db_conn *c, struct err *e)
 {
-	if (page_count(c, e) > CHECK_PAGES)
+	if (db_number(c, "PRAGMA page_count", e) > CHECK_PAGES)
 		return 0;
 	sqlite3_stmt *st = db_stmt(c, "PRAGMA quick_check(1)", e);
 	if (st == NULL)

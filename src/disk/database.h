@@ -70,6 +70,8 @@ sqlite3_stmt *db_stmt(struct db_conn *c, const char *sql, struct err *e);
 /* Steps a statement that returns no rows, and resets it. 0, or -1 with e. */
 int db_step(struct db_conn *c, sqlite3_stmt *st, struct err *e);
 int db_exec(struct db_conn *c, const char *sql, struct err *e);
+/* The one number of the one row that such a text (a literal) returns; 0 where there is none, or with e set. */
+int64_t db_number(struct db_conn *c, const char *sql, struct err *e);
 sqlite3 *db_handle(struct db_conn *c);
 
 #endif

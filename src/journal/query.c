@@ -168,17 +168,6 @@ const char *journal_fate_state(const struct journal_fate *f)
 
 /* ---- pages ---- */
 
-static int64_t last_of(struct db_conn *c, const char *sql, struct err *e)
-{
-	sqlite3_stmt *st = db_stmt(c, sql, e);
-
-	if (st == NULL)
-		return 0;
-	int64_t n = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
-	sqlite3_reset(st);
-	return n;
-}
-
 /* The messages behind q->after that the question is about, the first JOURNAL_SCAN of them. */
 static sqlite3_stmt *history(struct db_conn *c, const struct journal_query *q, struct err *e)
 {
@@ -253,7 +242,7 @@ static int follow(struct db_conn *c, const struct journal_query *q, struct match
                   void (*each)(void *arg, const struct journal_fate *f), void *arg, struct journal_page *out,
                   struct err *e)
 {
-	int64_t messages = last_of(c, "SELECT ifnull(max(n), 0) FROM message", e), events = out->event, last;
+	int64_t messages = db_number(c, "SELECT ifnull(max(n), 0) FROM message", e), events = out->event, last;
 	bool full;
 
 	out->after = capped(q->after, messages);
@@ -270,7 +259,8 @@ int journal_query(struct db_conn *c, const struct journal_query *q,
 	struct match *m = match_new(q);
 	int rc = -1;
 
-	*out = (struct journal_page){.after = q->after, .event = last_of(c, "SELECT ifnull(max(n), 0) FROM event", e)};
+	*out =
+	    (struct journal_page){.after = q->after, .event = db_number(c, "SELECT ifnull(max(n), 0) FROM event", e)};
 	if (q->follow) {
 		rc = follow(c, q, m, each, arg, out, e);
 	} else {

@@ -239,20 +239,9 @@ failed:
 
 /* ---- pruning ---- */
 
-static int64_t number_of(struct db_conn *c, const char *sql, struct err *e)
-{
-	sqlite3_stmt *st = db_stmt(c, sql, e);
-
-	if (st == NULL)
-		return 0;
-	int64_t n = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
-	sqlite3_reset(st);
-	return n;
-}
-
 static int64_t pages_in_use(struct db_conn *c, struct err *e)
 {
-	return number_of(c, "PRAGMA page_count", e) - number_of(c, "PRAGMA freelist_count", e);
+	return db_number(c, "PRAGMA page_count", e) - db_number(c, "PRAGMA freelist_count", e);
 }
 
 /* A twentieth of all, the oldest, as far as it was noted before `limit` (wall ms). */
