@@ -1,13 +1,11 @@
 """Logging in: what a refusal means, what postmaster hears of it, and each way of proving who one is."""
-import re
-import socket
-import threading
 import time
 
 import pytest
 
 from lib import scratch
 from lib.gateway import message
+from lib.tunnel import Tunnel
 
 
 def account(p, **kw):
@@ -166,86 +164,25 @@ def test_password_command_that_fails(gateway, provider, command, word):
 
 # ---- proxies ----
 
-class Tunnel:
-    """A SOCKS5 and HTTP CONNECT proxy in threads; `asked` is what it was asked for."""
-
-    def __init__(self, refuse=False):
-        self.asked, self.refuse = [], refuse
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                s, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(s,), daemon=True).start()
-
-    def _serve(self, s):
-        try:
-            first = s.recv(1, socket.MSG_PEEK)
-            far = self._socks(s) if first == b"\5" else self._connect(s)
-            if far is not None:
-                threading.Thread(target=self._pump, args=(s, far), daemon=True).start()
-                self._pump(far, s)
-        except (OSError, ValueError):
-            pass
-        s.close()
-
-    def _socks(self, s):
-        s.recv(257)
-        s.sendall(b"\5\0")
-        head = s.recv(4)
-        assert head[3] == 3, "socks5h leaves the name to the proxy"
-        name = s.recv(s.recv(1)[0]).decode()
-        port = int.from_bytes(s.recv(2), "big")
-        self.asked.append((name, port))
-        s.sendall(b"\5" + (b"\2" if self.refuse else b"\0") + b"\0\1\0\0\0\0\0\0")
-        return None if self.refuse else socket.create_connection(("127.0.0.1", port))
-
-    def _connect(self, s):
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += s.recv(4096)
-        name, port = re.match(rb"CONNECT ([^ :]+):(\d+) HTTP", head).groups()
-        self.asked.append((name.decode(), int(port)))
-        s.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n" if self.refuse else b"HTTP/1.1 200 Connection established\r\n\r\n")
-        return None if self.refuse else socket.create_connection(("127.0.0.1", int(port)))
-
-    def _pump(self, a, b):
-        try:
-            while data := a.recv(65536):
-                b.sendall(data)
-            b.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-
 @pytest.mark.parametrize("scheme", ["socks5h", "http"])
 @pytest.mark.parametrize("security", ["none", "tls", "starttls"])
 def test_proxy(gateway, provider, ca, scheme, security):
     """The proxy gets the name, not an address of ours; the certificate is checked for that name."""
     p = provider([message("in")], tls={"none": None, "tls": "tls", "starttls": "stls"}[security],
                  cert=ca.issue("pop.far.test"))
-    t = Tunnel()
+    t = Tunnel({f"pop.far.test:{p.port}": p.port})
     g = gateway({"connection": {"proxy": f"{scheme}://127.0.0.1:{t.port}"},
                  "account one": account(p, host="pop.far.test", security=security, ca_file=ca.cert)})
     g.sync()
     g.wait_box("anna", 1)
-    assert set(t.asked) == {("pop.far.test", p.port)} and p.mail == {}
+    assert set(t.asked) == {(scheme.rstrip("h"), f"pop.far.test:{p.port}")} and p.mail == {}
     t.close()
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "http"])
 def test_a_proxy_that_refuses(gateway, provider, scheme):
     p = provider([message("in")])
-    t = Tunnel(refuse=True)
+    t = Tunnel({})
     g = gateway({"connection": {"proxy": f"{scheme}://127.0.0.1:{t.port}"}, "account one": account(p, host="pop.far.test")})
     assert g.ctl("sync", "--wait").returncode == 1
     assert p.connections == 0 and "prox" in error(g).lower(), error(g)

@@ -4,13 +4,11 @@ import base64
 import os
 import pathlib
 import re
-import socket
-import threading
 
 import pytest
 
 from lib import gateway as gw
-from lib import scratch
+from lib import scratch, threads
 from lib.clients import POP3, SMTP
 from lib.gateway import message
 
@@ -47,25 +45,15 @@ def echo_relay(liar):
     return holder[0]
 
 
-class EchoProvider:
+class EchoProvider(threads.Server):
     """A POP3 server that repeats the password in its -ERR."""
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
         self.seen = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self):
-        while True:
-            try:
-                s, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(s,), daemon=True).start()
-
-    def _serve(self, s):
-        with s, s.makefile("rb") as lines:
+    def serve(self, s, number):
+        with s.makefile("rb") as lines:
             s.sendall(b"+OK hello\r\n")
             for line in lines:
                 self.seen.append(line)
@@ -75,10 +63,6 @@ class EchoProvider:
                     s.sendall(b"+OK\r\n")
                 else:
                     s.sendall(b"-ERR no such: " + line)
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
 
 
 @pytest.fixture

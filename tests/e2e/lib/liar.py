@@ -7,9 +7,9 @@ tls=(certificate, key): STARTTLS is offered, or with implicit=True the connectio
 lines end a message that came by DATA; a server that takes LF.CRLF for one, say, has b"\n.\r\n" among them."""
 import base64
 import re
-import socket
 import ssl
-import threading
+
+from . import threads
 
 
 class Accepted:
@@ -17,7 +17,7 @@ class Accepted:
         self.sender, self.recipients, self.data = sender, recipients, data
 
 
-class Liar:
+class Liar(threads.Server):
     DROP = object()
     CHALLENGE = b"<1896.697170952@liar.test>"
 
@@ -35,13 +35,7 @@ class Liar:
         if tls is not None:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls.load_cert_chain(*tls)
-        self.connections = 0
-        self.at_once = self.most_at_once = 0
-        self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.open = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
     def verbs(self, verb):
         return [c for _, c in self.commands if c.upper().startswith(verb)]
@@ -49,43 +43,12 @@ class Liar:
     def to(self, recipient):
         return [a for a in self.accepted if recipient in a.recipients]
 
-    def close(self):
-        # A close alone would leave the accepting thread inside accept().
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.drop_all()
-
-    def drop_all(self):
-        for s in list(self.open):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def _accept(self):
-        while True:
-            try:
-                s, _ = self.listener.accept()
-            except OSError:
-                return
-            with self.lock:
-                self.connections += 1
-                self.at_once += 1
-                self.most_at_once = max(self.most_at_once, self.at_once)
-                number = self.connections
-            self.open.add(s)
-            threading.Thread(target=self._serve, args=(s, number), daemon=True).start()
-
-    def _serve(self, s, number):
+    def serve(self, s, number):
+        session = _Session(self, s, number)
         try:
-            _Session(self, s, number).run()
-        except (OSError, EOFError):
-            pass
+            session.run()
         finally:
-            with self.lock:
-                self.at_once -= 1
-            self.open.discard(s)
-            s.close()
+            session.s.close()
 
 
 class _Session:

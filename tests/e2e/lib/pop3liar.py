@@ -6,19 +6,20 @@ function that is called with the session. verb "" is the greeting. What is delet
 import base64
 import hashlib
 import hmac
-import socket
 import ssl
 import threading
 import time
 
+from . import threads
+
 DROP, HANG = object(), object()
 
 
-class Cut(Exception):
+class Cut(EOFError):
     """The connection ends here."""
 
 
-class Provider:
+class Provider(threads.Server):
     """tls: None, "stls" (offered) or "tls" (from the first byte); cert: (chain, key). cut_at: bytes that each session may
     send from `cut_from`'s reply on (any, where that is None), with a TLS close before the end of TCP where `polite`.
     byte_every: seconds between the bytes of all replies. password: one for all users, or {user: password}."""
@@ -41,18 +42,12 @@ class Provider:
         self.bursts = []             # (connection, bytes) as they were received
         self.logins = []             # (connection, user, how, what was given as password)
         self.deleted = []            # UIDLs, once QUIT was answered
-        self.connections = 0
-        self.at_once = self.most_at_once = 0
-        self.lock = threading.Lock()
         if cert is not None:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(*map(str, cert))
             self.context.num_tickets = 0
         self.stopped = threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = self.listener.getsockname()[1]
-        self.open = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
     def secret(self, user):
         return self.password[user] if isinstance(self.password, dict) else self.password
@@ -67,47 +62,14 @@ class Provider:
 
     def close(self):
         self.stopped.set()
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for s in list(self.open):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        super().close()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def _accept(self):
-        while True:
-            try:
-                s, _ = self.listener.accept()
-            except OSError:
-                return
-            with self.lock:
-                self.connections += 1
-                self.at_once += 1
-                self.most_at_once = max(self.most_at_once, self.at_once)
-                number = self.connections
-            self.open.add(s)
-            threading.Thread(target=self._serve, args=(s, number), daemon=True).start()
-
-    def _serve(self, s, number):
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def serve(self, s, number):
         session = Session(self, s, number)
         try:
             session.run()
-        except (OSError, EOFError, Cut):
-            pass
         finally:
-            with self.lock:
-                self.at_once -= 1
-            self.open.discard(s)
             session.s.close()
-            s.close()
 
 
 class Session:

@@ -4,35 +4,20 @@ import re
 import socket
 import threading
 
+from . import threads
 
-class Tunnel:
+
+class Tunnel(threads.Server):
     """targets: {"smtp.provider.example:587": port}. `asked` lists what was asked for, as ("socks5", "host:port")."""
 
     def __init__(self, targets):
         self.targets = targets
         self.asked = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                s, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(s,), daemon=True).start()
-
-    def _serve(self, s):
-        try:
-            with s, s.makefile("rb") as f:
-                self._socks(s, f) if f.peek(1)[:1] == b"\5" else self._http(s, f)
-        except OSError:
-            pass
+    def serve(self, s, number):
+        with s.makefile("rb") as f:
+            self._socks(s, f) if f.peek(1)[:1] == b"\5" else self._http(s, f)
 
     def _socks(self, s, f):
         f.read(f.read(2)[1])

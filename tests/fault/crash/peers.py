@@ -1,9 +1,8 @@
 """The outside: a provider that remembers what it was told to delete, and relays that remember what they took and when."""
-import socket
 import threading
 import time
 
-from lib import liar
+from lib import liar, threads
 
 CHUNKING, PLAIN = ("PIPELINING", "CHUNKING", "8BITMIME"), ("PIPELINING", "8BITMIME")
 
@@ -31,38 +30,19 @@ class Relay(liar.Liar):
         return "550 5.1.1 no such user" if verb == "RCPT" and "<refused" in arg else None
 
 
-class Provider:
+class Provider(threads.Server):
     """One POP3 mailbox. A message is gone when QUIT was received: .deleted has UIDL -> the time."""
 
     def __init__(self):
         self.messages, self.deleted, self.quits = {}, {}, 0
-        self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.open = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
     def fill(self, messages):
         with self.lock:
             self.messages, self.deleted = dict(messages), {}
 
-    def _accept(self):
-        while True:
-            try:
-                s, _ = self.listener.accept()
-            except OSError:
-                return
-            self.open.add(s)
-            threading.Thread(target=self._serve, args=(s,), daemon=True).start()
-
-    def _serve(self, s):
-        try:
-            self._session(s.makefile("rwb"))
-        except (OSError, ValueError):
-            pass
-        finally:
-            self.open.discard(s)
-            s.close()
+    def serve(self, s, number):
+        self._session(s.makefile("rwb"))
 
     def _session(self, f):
         with self.lock:
@@ -101,12 +81,3 @@ class Provider:
                 return
             else:
                 say(b"+OK")
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for s in list(self.open):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
