@@ -62,16 +62,20 @@ bool buf_add_char(struct buf *b, char c)
 
 bool buf_printf(struct buf *b, const char *fmt, ...)
 {
+	size_t room = b->cap > b->n ? b->cap - b->n : 0;
 	va_list ap;
 
+	/* Into what room there is; nearly always that is enough. */
 	va_start(ap, fmt);
-	int n = vsnprintf(NULL, 0, fmt, ap);
+	int n = vsnprintf(room > 0 ? b->p + b->n : NULL, room, fmt, ap);
 	va_end(ap);
 	if (n < 0 || !reserve(b, (size_t)n))
 		return false;
-	va_start(ap, fmt);
-	vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
-	va_end(ap);
+	if ((size_t)n >= room) {
+		va_start(ap, fmt);
+		vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
+		va_end(ap);
+	}
 	b->n += (size_t)n;
 	return true;
 }

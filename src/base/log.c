@@ -26,6 +26,10 @@ static struct {
 	size_t size;
 	char **secrets;
 	size_t nsecrets;
+	bool secret_begins[256]; /* with this byte */
+	struct buf line;         /* kept from one event to the next */
+	int64_t second;          /* as `when` says it */
+	char when[24];
 } the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFO, .to_stderr = true, .fd = -1};
 
 static int open_file(const char *path, size_t *size, struct err *e)
@@ -89,6 +93,7 @@ void log_close(void)
 	free(the_log.path);
 	the_log.path = NULL;
 	the_log.to_stderr = true;
+	buf_free(&the_log.line);
 	pthread_mutex_unlock(&the_log.lock);
 	log_secrets_forget();
 }
@@ -112,6 +117,7 @@ static void note_secret(const char *secret)
 	}
 	the_log.secrets = xreallocarray(the_log.secrets, the_log.nsecrets + 1, sizeof *the_log.secrets);
 	the_log.secrets[the_log.nsecrets++] = xstrdup(secret);
+	the_log.secret_begins[(unsigned char)secret[0]] = true;
 }
 
 void log_secret(const char *secret)
@@ -131,12 +137,15 @@ void log_secrets_forget(void)
 	free(the_log.secrets);
 	the_log.secrets = NULL;
 	the_log.nsecrets = 0;
+	memset(the_log.secret_begins, 0, sizeof the_log.secret_begins);
 	pthread_mutex_unlock(&the_log.lock);
 }
 
 /* Length of the secret that begins at s.p[at], or 0. */
 static size_t secret_at(struct slice s, size_t at)
 {
+	if (!the_log.secret_begins[(unsigned char)s.p[at]])
+		return 0;
 	for (size_t i = 0; i < the_log.nsecrets; i++) {
 		size_t n = strlen(the_log.secrets[i]);
 		if (n <= s.n - at && memcmp(s.p + at, the_log.secrets[i], n) == 0)
@@ -234,24 +243,34 @@ static void put(struct slice line)
 		the_log.size += line.n;
 }
 
+static const char *second_text(void)
+{
+	int64_t now = clock_wall_s();
+
+	if (now != the_log.second || the_log.when[0] == '\0')
+		clock_iso8601(now, the_log.when);
+	the_log.second = now;
+	return the_log.when;
+}
+
 void log_event(enum log_level level, const char *event, const struct kv *kv)
 {
 	static const char *const names[] = {"error", "warning", "info", "debug"};
-	struct buf line;
-	char when[24];
+	struct buf *line = &the_log.line;
 
-	buf_init(&line, LINE_MAX_BYTES * 2);
-	clock_iso8601(clock_wall_s(), when);
 	pthread_mutex_lock(&the_log.lock);
-	buf_printf(&line, "%s %s %s", when, names[level], event);
-	for (; kv->key != NULL && line.n < LINE_MAX_BYTES; kv++) {
-		buf_printf(&line, " %s=", kv->key);
-		add_value(&line, kv);
+	buf_clear(line);
+	line->max = LINE_MAX_BYTES * 2;
+	buf_printf(line, "%s %s %s", second_text(), names[level], event);
+	for (; kv->key != NULL && line->n < LINE_MAX_BYTES; kv++) {
+		buf_add_char(line, ' ');
+		buf_add_str(line, kv->key);
+		buf_add_char(line, '=');
+		add_value(line, kv);
 	}
-	if (!the_log.to_stderr && line.n >= the_log.limit && the_log.limit > 0)
-		line.n = the_log.limit - 1;
-	buf_add_char(&line, '\n');
-	put(buf_slice(&line));
+	if (!the_log.to_stderr && line->n >= the_log.limit && the_log.limit > 0)
+		line->n = the_log.limit - 1;
+	buf_add_char(line, '\n');
+	put(buf_slice(line));
 	pthread_mutex_unlock(&the_log.lock);
-	buf_free(&line);
 }

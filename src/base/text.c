@@ -65,14 +65,31 @@ static void escape_ascii(struct buf *out, unsigned char c)
 	}
 }
 
+/* Characters from `at` on that stand for themselves. */
+static size_t plain_run(struct slice s, size_t at)
+{
+	size_t n = 0;
+
+	while (at + n < s.n && s.p[at + n] >= ' ' && s.p[at + n] < 0x7f && s.p[at + n] != '"' && s.p[at + n] != '\\')
+		n++;
+	return n;
+}
+
 void text_escape(struct buf *out, struct slice s, size_t max)
 {
 	size_t start = out->n;
 
 	for (size_t at = 0; at < s.n;) {
 		uint32_t cp = 0;
+		size_t run = plain_run(s, at), used = out->n - start;
+		if (used + 12 <= max && run > 1) {
+			run = run < max - 11 - used ? run : max - 11 - used;
+			buf_add(out, s.p + at, run);
+			at += run;
+			continue;
+		}
 		size_t n = utf8_next(s, at, &cp);
-		if (out->n - start + 12 > max) {
+		if (used + 12 > max) {
 			buf_add_str(out, "…");
 			return;
 		}
