@@ -253,6 +253,14 @@ void stream_write(struct stream *s, const void *p, size_t n)
 		event_active(s->push, EV_TIMEOUT, 0);
 }
 
+int stream_write_file(struct stream *s, struct evbuffer_file_segment *file, uint64_t at, size_t n)
+{
+	int rc = evbuffer_add_file_segment(stream_out(s), file, (ev_off_t)at, (ev_off_t)n);
+
+	event_active(s->push, EV_TIMEOUT, 0);
+	return rc;
+}
+
 void stream_set_timeout(struct stream *s, int64_t ms)
 {
 	s->timeout_ms = ms;

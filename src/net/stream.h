@@ -29,9 +29,11 @@ struct stream *stream_accept(struct loop *l, int fd, SSL_CTX *tls, const struct 
 void stream_free(struct stream **s);
 /* Received bytes: the owner drains them. Reading pauses while they exceed the high-water mark (64 KiB unless set). */
 struct evbuffer *stream_in(struct stream *s);
-/* Bytes to send: the owner adds. Zero-copy files by evbuffer_add_file_segment. */
+/* Bytes to send, to look at; the owner adds by stream_write. */
 struct evbuffer *stream_out(struct stream *s);
 void stream_write(struct stream *s, const void *p, size_t n);
+/* Plain streams alone: n bytes of a file from `at` on, which the kernel copies. 0 or -1. */
+int stream_write_file(struct stream *s, struct evbuffer_file_segment *file, uint64_t at, size_t n);
 /* Silence limit: `ended(STREAM_TIMEOUT)` when nothing was read for so long, or nothing could be written while there
  * was something to write. 0 = none. */
 void stream_set_timeout(struct stream *s, int64_t ms);

@@ -19,6 +19,8 @@ struct pop3_render {
 void pop3_render_init(struct pop3_render *r, bool mend_lf, int64_t top);
 /* Appends to out at most 2 * in.n + 8 bytes, for which there must be room. */
 void pop3_render(struct pop3_render *r, struct slice in, struct buf *out);
+/* Whether `in` goes out as it stands, byte for byte: then it counts as rendered, and the caller sends it by himself. */
+bool pop3_render_as_is(struct pop3_render *r, struct slice in);
 /* The end of the last line, where it has none, and the final dot. */
 void pop3_render_end(struct pop3_render *r, struct buf *out);
 

@@ -25,6 +25,8 @@ struct pop3_service {
 	uint64_t last_id;
 	struct buf scratch;
 	char *chunk;
+	size_t chunk_size;
+	bool reads_blindly;
 	struct loop_timer *stop_timer;
 	int64_t stop_at;
 	void (*stopped)(void *arg);
@@ -49,7 +51,7 @@ struct pop3_service *pop3_service_new(const struct pop3_service_deps *deps)
 	s->locks = pop3_locks_new(deps->loop);
 	s->door = door_new("pop3.refused", &words);
 	buf_init(&s->scratch, POP3_SCRATCH);
-	s->chunk = xmalloc(POP3_CHUNK);
+	pop3_service_chunk(s, POP3_CHUNK);
 	return s;
 }
 
@@ -81,9 +83,24 @@ struct buf *pop3_service_scratch(struct pop3_service *s)
 	return &s->scratch;
 }
 
-char *pop3_service_chunk(struct pop3_service *s)
+char *pop3_service_chunk(struct pop3_service *s, size_t n)
 {
+	if (n > s->chunk_size) {
+		free(s->chunk);
+		s->chunk = xmalloc(n);
+		s->chunk_size = n;
+	}
 	return s->chunk;
+}
+
+bool pop3_service_reads_ahead(const struct pop3_service *s)
+{
+	return !s->reads_blindly;
+}
+
+void pop3_service_reads_blindly(struct pop3_service *s)
+{
+	s->reads_blindly = true;
 }
 
 struct pop3_offer pop3_service_offer(const struct pop3_service *s, bool tls)

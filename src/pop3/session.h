@@ -8,12 +8,13 @@
 #include "pop3/service.h"
 
 enum {
-	POP3_OUT_HIGH = 128 * 1024, /* bytes that may wait for one peer */
-	POP3_IN_HIGH = 4 * 1024,    /* pipelined commands that may wait */
-	POP3_CHUNK = 32 * 1024,     /* of a message, read at a time */
-	POP3_ROUNDS = 32,           /* then other sessions have their turn */
-	POP3_LOGIN_TRIES = 10,      /* wrong passwords on one connection */
-	POP3_PENALTY_MS = 1000,     /* for the first wrong password, then growing */
+	POP3_OUT_HIGH = 128 * 1024,  /* bytes that may wait for one peer */
+	POP3_IN_HIGH = 4 * 1024,     /* pipelined commands that may wait */
+	POP3_CHUNK = 32 * 1024,      /* of a message, read at a time */
+	POP3_BIG_CHUNK = 256 * 1024, /* of a large one, as long as its pieces go out as they stand */
+	POP3_ROUNDS = 32,            /* then other sessions have their turn */
+	POP3_LOGIN_TRIES = 10,       /* wrong passwords on one connection */
+	POP3_PENALTY_MS = 1000,      /* for the first wrong password, then growing */
 	POP3_PENALTY_MAX_MS = 5000,
 	POP3_SETTLE_MAX_MS = 20000, /* what is not settled by then is for the next log-in */
 	POP3_SCRATCH = 2 * POP3_CHUNK + 1024
@@ -82,7 +83,11 @@ SSL_CTX *pop3_service_tls(const struct pop3_service *sv);
 struct pop3_locks *pop3_service_locks(const struct pop3_service *sv);
 /* Empty, of POP3_SCRATCH bytes; for one use between two returns to the loop. */
 struct buf *pop3_service_scratch(struct pop3_service *sv);
-char *pop3_service_chunk(struct pop3_service *sv); /* POP3_CHUNK bytes, alike */
+char *pop3_service_chunk(struct pop3_service *sv, size_t n); /* n bytes, to POP3_BIG_CHUNK; alike */
+/* Whether the mailboxes' file system can say at once that a read would have to wait (RWF_NOWAIT): true until it was
+ * found that it cannot. */
+bool pop3_service_reads_ahead(const struct pop3_service *sv);
+void pop3_service_reads_blindly(struct pop3_service *sv);
 struct pop3_offer pop3_service_offer(const struct pop3_service *sv, bool tls);
 uint64_t pop3_service_add(struct pop3_service *sv, struct pop3_session *session);
 void pop3_service_ended(struct pop3_service *sv, struct pop3_session *session); /* connection is gone */

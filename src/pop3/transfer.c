@@ -1,5 +1,6 @@
 /* RETR and TOP: a message goes out in pieces as the peer takes them. What the page cache holds is read here; what a
- * disk has to be waited for, on a worker. */
+ * disk has to be waited for, on a worker. Every piece is looked through for dots at line starts. Those of a large
+ * message that have none are handed to the kernel as parts of the file, without a copy. */
 #include "pop3/session.h"
 
 #include "base/alloc.h"
@@ -15,13 +16,16 @@ struct pop3_transfer {
 	struct pop3_session *s;
 	const struct maildir_entry *entry;
 	int fd;
-	uint64_t at, size; /* of the file */
+	uint64_t at, size;                     /* of the file */
+	uint64_t changed;                      /* up to here large pieces do not go out as they stand */
+	struct evbuffer_file_segment *segment; /* owns fd, once it is there */
 	struct pop3_render render;
 	bool stated;  /* the status line was written */
 	bool waiting; /* for a worker */
 	/* the worker's */
 	struct maildir *maildir;
 	char *chunk;
+	size_t want;
 	ssize_t got;
 	int error;
 };
@@ -32,7 +36,9 @@ void pop3_transfer_free(struct pop3_transfer **t)
 {
 	if (*t == NULL)
 		return;
-	if ((*t)->fd >= 0)
+	if ((*t)->segment != NULL)
+		evbuffer_file_segment_free((*t)->segment); /* what is still to be sent keeps it */
+	else if ((*t)->fd >= 0)
 		close((*t)->fd);
 	free((*t)->chunk);
 	free(*t);
@@ -65,8 +71,8 @@ static void read_slowly(void *arg)
 			return;
 		}
 	}
-	t->chunk = xmalloc(POP3_CHUNK);
-	t->got = pread(t->fd, t->chunk, POP3_CHUNK, (off_t)t->at);
+	t->chunk = xmalloc(t->want);
+	t->got = pread(t->fd, t->chunk, t->want, (off_t)t->at);
 	if (t->got < 0)
 		t->error = errno;
 }
@@ -80,9 +86,17 @@ static void slowly_read(void *arg)
 		pop3_transfer_continue(t->s);
 }
 
+/* Only a plain connection takes parts of files. */
+static bool may_be_large(const struct pop3_transfer *t)
+{
+	return t->at >= t->changed && t->size >= t->at + POP3_BIG_CHUNK && t->s->core.top < 0 &&
+	       !stream_is_tls(t->s->stream);
+}
+
 static void ask_worker(struct pop3_transfer *t)
 {
 	t->waiting = true;
+	t->want = t->fd >= 0 && may_be_large(t) ? POP3_BIG_CHUNK : POP3_CHUNK;
 	pop3_session_enter(t->s);
 	workers_run(pop3_service_deps(t->s->service)->workers, read_slowly, slowly_read, t);
 }
@@ -95,25 +109,37 @@ static enum piece end_of(const struct pop3_transfer *t)
 	return t->at < t->size ? PIECE_CUT : PIECE_END;
 }
 
+/* From the cache, or -1. */
+static ssize_t read_at_once(struct pop3_transfer *t, struct iovec *iov)
+{
+	struct pop3_service *sv = t->s->service;
+
+	if (t->fd < 0 || !pop3_service_reads_ahead(sv))
+		return -1;
+	iov->iov_len = may_be_large(t) ? POP3_BIG_CHUNK : POP3_CHUNK;
+	iov->iov_base = pop3_service_chunk(sv, iov->iov_len);
+	ssize_t n = preadv2(t->fd, iov, 1, (off_t)t->at, RWF_NOWAIT);
+	if (n < 0 && errno == EOPNOTSUPP)
+		pop3_service_reads_blindly(sv);
+	return n;
+}
+
 /* What a worker read, where one did; else from the cache. */
 static enum piece next_piece(struct pop3_transfer *t, struct slice *piece)
 {
-	struct iovec iov = {pop3_service_chunk(t->s->service), POP3_CHUNK};
-	ssize_t n = t->got;
+	struct iovec iov = {NULL, 0};
+	ssize_t n = 0;
 
 	if (t->error != 0)
 		return PIECE_FAILED;
 	if (t->chunk != NULL) {
-		*piece = slice_make(t->chunk, n > 0 ? (size_t)n : 0);
+		*piece = slice_make(t->chunk, t->got > 0 ? (size_t)t->got : 0);
 	} else {
-		if (t->fd < 0 || (t->at < t->size && (n = preadv2(t->fd, &iov, 1, (off_t)t->at, RWF_NOWAIT)) < 0))
+		if (t->fd < 0 || (t->at < t->size && (n = read_at_once(t, &iov)) < 0))
 			return PIECE_LATER;
-		*piece = slice_make(iov.iov_base, t->at < t->size ? (size_t)n : 0);
+		*piece = slice_make(iov.iov_base, (size_t)n);
 	}
-	if (piece->n == 0)
-		return end_of(t);
-	t->at += piece->n;
-	return PIECE_OK;
+	return piece->n == 0 ? end_of(t) : PIECE_OK;
 }
 
 static void state(struct pop3_transfer *t, struct buf *out)
@@ -129,6 +155,42 @@ static void state(struct pop3_transfer *t, struct buf *out)
 		buf_add_str(out, "+OK\r\n");
 }
 
+static void flush(struct pop3_transfer *t, struct buf *out)
+{
+	if (out->n > 0)
+		stream_write(t->s->stream, out->p, out->n);
+	buf_clear(out);
+}
+
+static bool send_from_file(struct pop3_transfer *t, size_t n, struct buf *out)
+{
+	if (t->segment == NULL)
+		t->segment = evbuffer_file_segment_new(t->fd, 0, (ev_off_t)t->size,
+		                                       EVBUF_FS_CLOSE_ON_FREE | EVBUF_FS_DISABLE_MMAP |
+		                                           EVBUF_FS_DISABLE_LOCKING);
+	if (t->segment == NULL)
+		return false;
+	flush(t, out);
+	return stream_write_file(t->s->stream, t->segment, t->at, n) == 0;
+}
+
+static void send_text(struct pop3_transfer *t, struct slice text, struct buf *out)
+{
+	struct pop3_render before = t->render;
+
+	if (text.n > POP3_CHUNK) {
+		if (pop3_render_as_is(&t->render, text) && send_from_file(t, text.n, out)) {
+			t->at += text.n;
+			return;
+		}
+		t->render = before;
+		t->changed = t->at + text.n; /* in small pieces up to there */
+		text = slice_sub(text, 0, POP3_CHUNK);
+	}
+	t->at += text.n;
+	pop3_render(&t->render, text, out);
+}
+
 /* Whether there is more to do at once. */
 static bool send_piece(struct pop3_transfer *t, struct buf *out, enum piece *p)
 {
@@ -138,7 +200,7 @@ static bool send_piece(struct pop3_transfer *t, struct buf *out, enum piece *p)
 	if (*p == PIECE_OK || *p == PIECE_END)
 		state(t, out);
 	if (*p == PIECE_OK) {
-		pop3_render(&t->render, text, out);
+		send_text(t, text, out);
 		if (t->render.done || t->at == t->size)
 			*p = PIECE_END;
 	}
@@ -146,9 +208,7 @@ static bool send_piece(struct pop3_transfer *t, struct buf *out, enum piece *p)
 	t->chunk = NULL;
 	if (*p == PIECE_END)
 		pop3_render_end(&t->render, out);
-	if (out->n > 0)
-		stream_write(t->s->stream, out->p, out->n);
-	buf_clear(out);
+	flush(t, out);
 	return *p == PIECE_OK;
 }
 

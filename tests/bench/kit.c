@@ -281,7 +281,7 @@ char *line_get(struct line *l, size_t *n)
 	}
 }
 
-size_t line_take(struct line *l, char *into, size_t n)
+static size_t take(struct line *l, char *into, size_t n)
 {
 	size_t got = 0;
 
@@ -294,18 +294,31 @@ size_t line_take(struct line *l, char *into, size_t n)
 		}
 		if (have > n - got)
 			have = n - got;
-		memcpy(into + got, l->in + l->in_at, have);
+		if (into != NULL)
+			memcpy(into + got, l->in + l->in_at, have);
 		l->in_at += have;
 		got += have;
 	}
 	return got;
 }
 
-SSL_CTX *tls_client(void)
+size_t line_take(struct line *l, char *into, size_t n)
+{
+	return take(l, into, n);
+}
+
+size_t line_skip(struct line *l, size_t n)
+{
+	return take(l, NULL, n);
+}
+
+SSL_CTX *tls_client(const char *ca_file)
 {
 	SSL_CTX *c = SSL_CTX_new(TLS_client_method());
 
-	SSL_CTX_set_verify(c, SSL_VERIFY_NONE, NULL);
+	if (ca_file != NULL && SSL_CTX_load_verify_locations(c, ca_file, NULL) != 1)
+		die("%s cannot be read", ca_file);
+	SSL_CTX_set_verify(c, ca_file != NULL ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
 	return c;
 }
 

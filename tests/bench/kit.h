@@ -62,7 +62,9 @@ int line_flush(struct line *l);            /* 0 or -1 */
 bool line_waiting(const struct line *l);   /* bytes have been read and not been taken */
 char *line_get(struct line *l, size_t *n); /* the next line with its LF; NULL at the end. Valid until the next call */
 size_t line_take(struct line *l, char *into, size_t n); /* reads n bytes; fewer at the end */
-SSL_CTX *tls_client(void);
+size_t line_skip(struct line *l, size_t n);             /* the same, and throws them away */
+/* With ca_file it verifies the server's chain, as the programs that are measured do. */
+SSL_CTX *tls_client(const char *ca_file);
 SSL_CTX *tls_server(const char *cert, const char *key);
 
 #endif

@@ -44,6 +44,20 @@ static const struct {
     {"H: x\r\n\r\r\n\r\nb\r\n", false, 0, "H: x\r\n\r\r\n\r\n.\r\n"},
 };
 
+/* Piece by piece; what may go out as it stands does, where asked for. */
+static void render_all(struct pop3_render *r, struct slice in, size_t step, bool as_is, struct buf *out)
+{
+	for (size_t at = 0; at < in.n; at += step) {
+		struct slice piece = slice_sub(in, at, step);
+
+		if (as_is && pop3_render_as_is(r, piece))
+			buf_add_slice(out, piece);
+		else
+			pop3_render(r, piece, out);
+	}
+	pop3_render_end(r, out);
+}
+
 static void test_table(void **state)
 {
 	struct buf out;
@@ -51,14 +65,12 @@ static void test_table(void **state)
 	(void)state;
 	buf_init(&out, 4096);
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-		for (size_t step = 1; step <= strlen(table[i].in) + 1; step++) {
+		for (size_t step = 1; step <= 2 * (strlen(table[i].in) + 1); step++) {
 			struct pop3_render r;
 
 			buf_clear(&out);
 			pop3_render_init(&r, table[i].mend, table[i].top);
-			for (size_t at = 0; at < strlen(table[i].in); at += step)
-				pop3_render(&r, slice_sub(slice_of(table[i].in), at, step), &out);
-			pop3_render_end(&r, &out);
+			render_all(&r, slice_of(table[i].in), (step + 1) / 2, step % 2 == 0, &out);
 			assert_string_equal(buf_str(&out), table[i].out);
 		}
 	buf_free(&out);
@@ -79,9 +91,32 @@ static void test_nul(void **state)
 	buf_free(&out);
 }
 
+static void test_as_is(void **state)
+{
+	static const struct {
+		const char *in;
+		bool as_is;
+	} pieces[] = {{"a\r\nb\r\n", true},   {".\r\n", false}, {"a.\r\n", true},
+	              {"x\r\n.y\r\n", false}, {"open", true},   {".z\r\n", true}};
+	struct pop3_render r;
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 100);
+	pop3_render_init(&r, false, -1);
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+		assert_int_equal(pop3_render_as_is(&r, slice_of(pieces[i].in)), pieces[i].as_is);
+		if (!pieces[i].as_is)
+			pop3_render(&r, slice_of(pieces[i].in), &out);
+	}
+	assert_string_equal(buf_str(&out), "..\r\nx\r\n..y\r\n");
+	buf_free(&out);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_nul)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_nul),
+	                                   cmocka_unit_test(test_as_is)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

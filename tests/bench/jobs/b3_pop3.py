@@ -12,12 +12,13 @@ def port_of(server, tls):
     return server.tls_port if tls else server.pop3_port if hasattr(server, "pop3_port") else server.port
 
 
-def drain(server, tls, depth, messages, size=SIZE, delete=1):
-    peers.put_boxes(server, messages, size)
+def drain(server, tls, depth, messages, size=SIZE, delete=1, sink=0):
+    if not sink:
+        peers.put_boxes(server, messages, size)
     tools.settle_disk()
     cpu = memory.cpu(server.pid)
     got = tools.run("pop3_drain", port=port_of(server, tls), boxes=USERS, at_once=20, messages=messages, size=size,
-                    depth=depth, tls=int(tls), delete=delete)
+                    depth=depth, tls=int(tls), delete=delete, sink=sink)
     return dict(got, cpu=memory.cpu(server.pid) - cpu)
 
 
@@ -33,11 +34,11 @@ class Null:
     def __init__(self, cert, key):
         self.cert, self.key = cert, key
 
-    def drain(self, tls, depth, messages, size=SIZE, delete=1):
+    def drain(self, tls, depth, messages, size=SIZE, delete=1, sink=0):
         with tools.Server("null_pop3", scratch.free_port(), boxes=USERS, messages=messages, size=size,
                           cert=self.cert if tls else None, key=self.key if tls else None) as s:
             return tools.run("pop3_drain", port=s.port, user="a", boxes=USERS, at_once=20, messages=messages, size=size,
-                             depth=depth, tls=int(tls), delete=delete)
+                             depth=depth, tls=int(tls), delete=delete, sink=sink)
 
 
 def ours(cert, key):
@@ -71,7 +72,7 @@ def b3(o):
                                    for s in servers}, "B3 log-in")
             rows.append(Row("B3", "POP3 log-in + STAT + QUIT" + (", TLS" if tls else ""), "log-ins/s", c.row(""), None,
                             [(f"≥ 2 × {TUNED}", 2, TUNED)]))
-        rows += large(o, servers)
+        rows += large(o, servers, null)
     finally:
         for s in servers:
             s.close()
@@ -79,18 +80,27 @@ def b3(o):
     return rows
 
 
-def large(o, servers):
+def large(o, servers, null):
+    """Once with each message checked, whose figures do not count; then the octets alone are taken, as sendfile's sinks do."""
     n = 4
+    for s in servers:
+        drain(s, False, 4, n, LARGE, delete=0)
 
     def rate(server):
-        got = drain(server, False, 4, n, LARGE, delete=0)
+        got = drain(server, False, 4, n, LARGE, delete=0, sink=1)
+        return {"": got["bytes"] / got["seconds"] / 1e6, "cpu": 1000 * got["cpu"] / (USERS * n)}
+
+    def floor():
+        got = null.drain(False, 4, n, LARGE, delete=0, sink=1)
         return got["bytes"] / got["seconds"] / 1e6
 
     limit = "sendfile"
-    c = Contest(o.rounds, {limit: lambda: tools.limit("sendfile", USERS * n, LARGE, USERS) * LARGE / 1e6,
+    c = Contest(o.rounds, {limit: lambda: tools.limit("sendfile", USERS * n, LARGE, USERS) * LARGE / 1e6, null.name: floor,
                            **{s.name: (lambda s=s: rate(s)) for s in servers}}, "B3 large")
-    return [Row("B3", "POP3, 20 clients, messages of 8 MiB", "MB/s", c.row("", [s.name for s in servers]),
-                c.row("", [limit]), [("≥ 80 % of the limit", 0.8, limit)])]
+    names = [s.name for s in servers]
+    return [Row("B3", "POP3, 20 clients, messages of 8 MiB", "MB/s", c.row("", names), c.row("", [limit, null.name]),
+                [("≥ 80 % of sendfile", 0.8, limit), (f"≥ 2 × {TUNED}", 2, TUNED)]),
+            Row("B3", "the same: processor time a message", "ms", c.row("cpu", names), better="less")]
 
 
 JOBS = {"B3": b3}

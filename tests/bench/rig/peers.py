@@ -129,7 +129,8 @@ class Dovecot:
 
 
 def put_boxes(server, messages, size, bare_lf=False):
-    """Fills each mailbox anew with `messages` of its own, as plain Maildir files with sizes in their names."""
+    """Fills each mailbox anew with `messages` of its own: plain Maildir files with sizes in their names, as each server gives
+    them itself."""
     tail = mail.body(size)
     owner = getattr(server, "owner", None)
     for box, folder in enumerate(server.folders):
@@ -140,7 +141,8 @@ def put_boxes(server, messages, size, bare_lf=False):
             raw = mail.head(box * messages + i) + tail
             if bare_lf:
                 raw = raw.replace(b"\r\n", b"\n")
-            with open(folder / "new" / f"{1700000000 + i}.M{i:06d}P1.bench,S={len(raw)},W={len(raw)}", "wb") as f:
+            name = f"M{i:06d}P1.bench,S={len(raw)},W={len(raw)}" if owner is not None or bare_lf else f"{i:020x},S={len(raw)}"
+            with open(folder / "new" / f"{1700000000 + i}.{name}", "wb") as f:
                 f.write(raw)
         if owner is not None:
             subprocess.run(["chown", "-R", f"{owner.pw_uid}:{owner.pw_gid}", folder], check=True)
