@@ -192,6 +192,8 @@ int ctl_account(const struct ctl_options *o, int argc, char **argv)
 		return add(o, argc, argv);
 	if (strcmp(what, "enable") == 0 || strcmp(what, "disable") == 0)
 		return enable(o, argc, argv, what[0] == 'e');
+	if (strcmp(what, "remove") == 0 || strcmp(what, "delete") == 0)
+		return ctl_usage(argv[0], "take the section out of %s, then: ofmctl reload", o->file);
 	return ctl_unknown_part(argv[0], what,
 	                        (const char *const[]){"list", "add", "enable", "disable", "resume", NULL});
 }

@@ -17,6 +17,7 @@ enum form { FORM_LINES, FORM_JSON, FORM_CSV };
 struct printing {
 	enum form form;
 	bool follow;
+	bool any;    /* something was printed */
 	json_t *all; /* FORM_JSON without follow: everything in one array */
 };
 
@@ -113,6 +114,7 @@ static void print_line(const json_t *m)
 
 static void print_one(struct printing *p, json_t *m)
 {
+	p->any = true;
 	if (p->form == FORM_CSV) {
 		print_csv(m);
 	} else if (p->form == FORM_LINES) {
@@ -196,6 +198,8 @@ static int run(const struct ctl_options *o, struct control_request *r, struct pr
 		rc = keep_following(c, r, p);
 	else if (rc == 0 && p->form == FORM_JSON)
 		print_all(p->all);
+	else if (rc == 0 && p->form == FORM_LINES && !p->any)
+		fputs("ofmctl: nothing in the journal fits\n", stderr);
 	json_decref(p->all);
 	client_close(&c);
 	return rc;

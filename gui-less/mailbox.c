@@ -46,10 +46,14 @@ static int open_mailbox(const struct ctl_options *o, const char *user, struct ma
 	const struct config_user *u = config_user_by_name(m->config, slice_of(user));
 	int rc = 0;
 	if (u == NULL || u->is_daemon)
-		rc = ctl_error(u == NULL ? "there is no user %s" : "%s is the daemon user, who has no mailbox", user);
+		rc = ctl_error(u == NULL ? "there is no user %s (ofmctl users lists them)"
+		                         : "%s is the daemon user, who has no mailbox",
+		               user);
 	else if ((m->maildir = maildir_open(m->config->mailboxes, &e)) == NULL ||
 	         maildir_scan(m->maildir, u->name, &m->list, &e) != 0)
-		rc = ctl_error("%s%s", e.text, e.code == EACCES ? ": be root or the daemon's user" : "");
+		rc = e.code == ENOENT
+		         ? ctl_error("%s has no mailbox yet: it is made when ofmsrv starts", user)
+		         : ctl_error("%s%s", e.text, e.code == EACCES ? ": be root or the daemon's user" : "");
 	m->user = u != NULL ? u->name : NULL;
 	if (rc != 0)
 		close_mailbox(m);

@@ -59,7 +59,7 @@ int ctl_unknown_part(const char *command, const char *word, const char *const *p
 
 	for (; *parts != NULL; parts++) {
 		size_t d = suggest_distance(word, *parts);
-		if (d < best) {
+		if (d < best && suggest_near(d, *parts)) {
 			best = d;
 			near = *parts;
 		}
@@ -150,5 +150,8 @@ int main(int argc, char **argv)
 		return 1;
 	int rc = dispatch(&p);
 	options_free(&p);
+	/* A full disk behind > is no success. */
+	if (fflush(stdout) != 0)
+		return ctl_error("the output could not be written: %m");
 	return rc;
 }

@@ -5,6 +5,7 @@
 #include "secret.h"
 #include "store/passwords.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,18 @@ static int tell_daemon(const struct ctl_options *o, const char *user)
 	return rc;
 }
 
+/* Asked before a password is typed in vain. A faulty file is config_set_password's to judge. */
+static bool is_user(const struct ctl_options *o, const char *name)
+{
+	struct config_findings found;
+	struct config *c = config_load(o->file, o->home, &found);
+	bool is = c == NULL || config_user_by_name(c, slice_of(name)) != NULL;
+
+	config_findings_free(&found);
+	config_unref(&c);
+	return is;
+}
+
 int ctl_passwd(const struct ctl_options *o, int argc, char **argv)
 {
 	char password[SECRET_MAX], hash[256];
@@ -45,7 +58,11 @@ int ctl_passwd(const struct ctl_options *o, int argc, char **argv)
 	if (argc != 2 || argv[1][0] == '-')
 		return ctl_usage(argv[0], "a USER is needed");
 	if (access(o->file, R_OK | W_OK) != 0)
-		return ctl_error("%s cannot be changed: %m", o->file);
+		return ctl_error("%s cannot be changed: %m%s", o->file,
+		                 errno == EACCES ? ": be root, or who may write it" : "");
+	if (!is_user(o, argv[1]))
+		return ctl_error("there is no user %s in %s (ofmctl users lists them); add [user %s] there first",
+		                 argv[1], o->file, argv[1]);
 	int rc = secret_read("New password: ", "Once more: ", password);
 	if (rc == 0)
 		rc = check(password);

@@ -307,6 +307,8 @@ int ctl_rule(const struct ctl_options *o, int argc, char **argv)
 		return argc > 2 ? ctl_usage(argv[0], "list takes no %s", argv[2]) : list(o);
 	if (strcmp(what, "test") == 0)
 		return test(o, argc, argv);
+	if (strcmp(what, "remove") == 0 || strcmp(what, "delete") == 0)
+		return ctl_usage(argv[0], "take the section out of %s, then: ofmctl reload", o->file);
 	if (strcmp(what, "add") != 0)
 		return ctl_unknown_part(argv[0], what, (const char *const[]){"list", "add", "test", NULL});
 	return o->json ? ctl_usage(argv[0], "add reads nothing, so it takes no --json") : add(o, argc, argv);

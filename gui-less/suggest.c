@@ -31,6 +31,12 @@ size_t suggest_distance(const char *a, const char *b)
 	return d[na][nb];
 }
 
+/* Half of a word that has to be changed makes another word of it. */
+bool suggest_near(size_t distance, const char *known)
+{
+	return 2 * distance <= strlen(known);
+}
+
 const char *suggest_command(const char *name)
 {
 	const char *best = NULL;
@@ -38,7 +44,7 @@ const char *suggest_command(const char *name)
 
 	for (const struct ctl_command *c = ctl_commands; c->name != NULL; c++) {
 		size_t d = suggest_distance(name, c->name);
-		if (d < best_d && d < strlen(c->name)) {
+		if (d < best_d && suggest_near(d, c->name)) {
 			best = c->name;
 			best_d = d;
 		}

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <term.h>
 #include <unistd.h>
 
 enum { LOOK_MS = 1000, KEY_MS = 100 };
@@ -210,6 +211,11 @@ int ctl_top(const struct ctl_options *o, int argc, char **argv)
 	if (screen == NULL)
 		return ctl_error("the terminal \"%s\" is not known here; set TERM",
 		                 getenv("TERM") != NULL ? getenv("TERM") : "");
+	if (tigetstr("cup") == NULL) { /* no cursor that could be moved */
+		endwin();
+		delscreen(screen);
+		return ctl_error("the terminal \"%s\" cannot show a screen; see `ofmctl status`", getenv("TERM"));
+	}
 	start_screen(&t);
 	struct catcher c = catch_stderr();
 	watch(&t, &c);

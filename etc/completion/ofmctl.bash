@@ -1,4 +1,10 @@
 # bash completion for ofmctl: commands and options come from its own help, so they are always those of this version.
+# The values of one field in a command's JSON; nothing where it has no answer.
+_ofmctl_names()
+{
+	ofmctl "${where[@]}" "${@:2}" --json 2>/dev/null | sed -n "s/^ *\"$1\": \"\([^\" ]*\)\",*\$/\1/p"
+}
+
 _ofmctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' i
@@ -29,11 +35,26 @@ _ofmctl()
 		words=$(ofmctl "$command" --help 2>/dev/null | sed -n '1s/.*\[-d DIR\] [a-z]*//p; /^  [-a-z]/p' |
 			sed '2,$s/   .*//' | grep -oE -- '--[a-z][a-z-]*|\b[a-z]{3,}\b' | sort -u)
 		case $command in
-		sync | account | test)
-			words+=" $(ofmctl "${where[@]}" status --json 2>/dev/null |
-				sed -n '/"accounts"/,/\]/s/^ *"name": "\([^" ]*\)",*$/\1/p')"
+		sync | account | test) words+=" $(_ofmctl_names name account list)" ;;
+		passwd) words=$(_ofmctl_names name users) ;;
+		journal)
+			case $prev in
+			--user) words=$(_ofmctl_names name users) ;;
+			--since) words='30m 2h 1d 7d today yesterday' ;;
+			esac
 			;;
-		explain | check | mailbox)
+		report) [ "$prev" = --day ] && words='today yesterday' ;;
+		queue) words+=" $(_ofmctl_names id queue)" ;;
+		help) words=$(ofmctl --help 2>/dev/null | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p') ;;
+		rule)
+			mapfile -t COMPREPLY < <(compgen -f -W "$words $(_ofmctl_names name rule)" -- "$cur")
+			return
+			;;
+		mailbox)
+			mapfile -t COMPREPLY < <(compgen -f -W "$words $(_ofmctl_names name users)" -- "$cur")
+			return
+			;;
+		explain | check | metrics)
 			mapfile -t COMPREPLY < <(compgen -f -W "$words" -- "$cur")
 			return
 			;;

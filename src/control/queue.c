@@ -200,7 +200,7 @@ void control_queue_show(struct control_client *cl, const char *id)
 
 	sender_list(c->deps.sender, render_whole, &f);
 	if (f.reply == NULL) {
-		char *text = xasprintf("no message %s waits in the queue", id);
+		char *text = xasprintf("no message %s waits in the queue (ofmctl queue lists what waits)", id);
 		control_client_reply(cl, codec_error(text));
 		free(text);
 		return;

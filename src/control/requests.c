@@ -63,7 +63,7 @@ static char *account_error(const struct config *c, const struct strlist *labels)
 	for (size_t i = 0; i < labels->n; i++) {
 		const struct config_account *a = config_account_by_label(c, slice_of(labels->v[i]));
 		if (a == NULL)
-			return xasprintf("there is no account %s", labels->v[i]);
+			return xasprintf("there is no account %s (ofmctl account lists them)", labels->v[i]);
 		if (!a->enabled)
 			return xasprintf("account %s is not enabled", labels->v[i]);
 	}
@@ -109,7 +109,7 @@ static void handle_resume(struct control_client *cl, const struct control_reques
 	struct control *c = cl->control;
 
 	if (config_account_by_label(c->deps.config(c->deps.arg), slice_of(r->what)) == NULL) {
-		char *text = xasprintf("there is no account %s", r->what);
+		char *text = xasprintf("there is no account %s (ofmctl account lists them)", r->what);
 		control_client_reply(cl, codec_error(text));
 		free(text);
 		return;

@@ -159,7 +159,8 @@ void sender_act(struct sender *s, enum sender_action action, const char *what,
 		next = TAILQ_NEXT(m, all);
 		n += actions[action](m, &c);
 	}
-	done(arg, n, n == 0 && !c.all ? "no waiting message has this id or address" : NULL);
+	done(arg, n,
+	     n == 0 && !c.all ? "no waiting message has this id or address (ofmctl queue lists what waits)" : NULL);
 	if (n > 0 && (action == SENDER_RETRY || action == SENDER_RELEASE))
 		sender_run(s, false, NULL, NULL, NULL);
 }
