@@ -190,8 +190,9 @@ static void check_rules(struct loader *l)
 static void check_connection(struct loader *l)
 {
 	if (l->c->link_command && l->c->link_up[0] == '\0' && !told_bad(load_single(l, SECTION_CONNECTION), "up"))
-		findings_fault(l->found, single(l, SECTION_CONNECTION, "type"),
-		               "a line that has to be raised needs a command; write up = COMMAND, or type = lan");
+		findings_warning(
+		    l->found, single(l, SECTION_CONNECTION, "type"),
+		    "no command raises the line, so it is taken for up; write up = COMMAND, or type = lan");
 }
 
 /* A rule or list that names only groups without members delivers to nobody. */

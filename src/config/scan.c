@@ -49,23 +49,23 @@ static bool opens_comment(struct slice s)
 }
 
 /* What no line may hold, a comment neither. */
-static void check_bytes(struct scanner *s, struct slice raw)
+static void check_bytes(struct scanner *s, struct slice raw, const char *key)
 {
 	struct slice line = raw;
 
 	if (raw.n > SCAN_LINE_MAX)
-		fault(s, "", "the line has %zu bytes, and iniparser reads %d; a list may go on in KEY2, KEY3, ...",
+		fault(s, key, "the line has %zu bytes, and iniparser reads %d; a list may go on in KEY2, KEY3, ...",
 		      raw.n, SCAN_LINE_MAX);
 	if (line.n > 0 && line.p[line.n - 1] == '\r')
 		line.n--;
 	if (memchr(line.p, '\0', line.n) != NULL)
-		fault(s, "", "there is a NUL byte in this line; is this a text file? Write the line anew");
+		fault(s, key, "there is a NUL byte in this line; is this a text file? Write the line anew");
 	else if (!utf8_valid(line))
-		fault(s, "", "this is no UTF-8 text; convert the file: iconv -f windows-1251 -t utf-8");
+		fault(s, key, "this is no UTF-8 text; convert the file: iconv -f windows-1251 -t utf-8");
 	else
 		for (size_t i = 0; i < line.n; i++)
 			if (((unsigned char)line.p[i] < ' ' && line.p[i] != '\t') || line.p[i] == 0x7f) {
-				fault(s, "", "there is a control character (0x%02x) in this line; remove it",
+				fault(s, key, "there is a control character (0x%02x) in this line; remove it",
 				      (unsigned)(unsigned char)line.p[i]);
 				break;
 			}
@@ -126,7 +126,8 @@ static struct slice bare_value(struct scanner *s, const char *key, struct slice 
 		cut++;
 	if (cut < text.n && !blank(text.p[cut - 1]))
 		fault(s, key,
-		      "the value would be cut at the %c; put it between quotes (or a space before the %c of a comment)",
+		      "the value would be cut at the %c in it: put it between quotes, or a space before the %c of a "
+		      "comment",
 		      text.p[cut], text.p[cut]);
 	return trim(slice_sub(text, 0, cut));
 }
@@ -162,46 +163,47 @@ static bool key_is_sound(struct slice key)
 	return key.n > 0 && key.n <= 64;
 }
 
-static void scan_entry(struct scanner *s, struct slice line)
+/* What stands before the line's =, in lower case; "" where that is no key. The caller frees it. */
+static char *key_of(struct slice line)
+{
+	size_t eq = slice_find(line, '=');
+	struct slice key = trim(slice_sub(line, 0, eq));
+	char *name = slice_dup(eq < line.n && key_is_sound(key) ? key : slice_make("", 0));
+
+	ascii_lower_in_place(name);
+	return name;
+}
+
+static void scan_entry(struct scanner *s, struct slice line, const char *key)
 {
 	struct scan_section *now = section_now(s);
 	size_t eq = slice_find(line, '=');
-	struct slice key = trim(slice_sub(line, 0, eq));
 
 	if (eq == line.n) {
 		fault(s, "", "this is neither [section] nor key = value nor a comment; a comment begins with ; or #");
 		return;
 	}
-	if (!key_is_sound(key)) {
+	if (key[0] == '\0') {
 		fault(s, "", "what stands before the = is no key; keys are letters, digits and _");
 		return;
 	}
-	char *name = slice_dup(key);
-	ascii_lower_in_place(name);
-	struct slice value = scan_value(s, name, slice_sub(line, eq + 1, line.n));
+	struct slice value = scan_value(s, key, slice_sub(line, eq + 1, line.n));
 	if (now == NULL) {
-		fault(s, name, "the key stands before the first section; move it below its [section]");
-		free(name);
+		fault(s, key, "the key stands before the first section; move it below its [section]");
 		return;
 	}
 	if ((now->n & (now->n - 1)) == 0)
 		now->v = xreallocarray(now->v, now->n != 0 ? now->n * 2 : 1, sizeof *now->v);
-	now->v[now->n++] = (struct scan_entry){.key = name, .value = slice_dup(value), .line = s->line, .bad = s->bad};
+	now->v[now->n++] = (struct scan_entry){
+	    .key = slice_dup(slice_of(key)), .value = slice_dup(value), .line = s->line, .bad = s->bad};
 }
 
-static void scan_line(struct scanner *s, struct slice raw, struct slice from)
+static void scan_text(struct scanner *s, struct slice line, struct slice from, const char *key)
 {
-	s->bad = false;
-	check_bytes(s, raw);
-	if (s->bad && memchr(raw.p, '\0', raw.n) != NULL)
-		return;
-	if (raw.n > 0 && raw.p[raw.n - 1] == '\r')
-		raw.n--;
-	struct slice line = trim(raw);
 	if (line.n == 0)
 		return;
 	if (line.p[line.n - 1] == '\\')
-		fault(s, "",
+		fault(s, key,
 		      "the line ends in \\, with which iniparser joins the next line to it, %s; remove the \\ or "
 		      "put the value between quotes",
 		      opens_comment(line) ? "even from a comment" : "silently");
@@ -210,7 +212,19 @@ static void scan_line(struct scanner *s, struct slice raw, struct slice from)
 	if (line.p[0] == '[')
 		scan_header(s, line, from);
 	else
-		scan_entry(s, line);
+		scan_entry(s, line, key);
+}
+
+static void scan_line(struct scanner *s, struct slice raw, struct slice from)
+{
+	struct slice line = trim(raw.n > 0 && raw.p[raw.n - 1] == '\r' ? slice_sub(raw, 0, raw.n - 1) : raw);
+	char *key = key_of(line);
+
+	s->bad = false;
+	check_bytes(s, raw, key);
+	if (!s->bad || memchr(raw.p, '\0', raw.n) == NULL)
+		scan_text(s, line, from, key);
+	free(key);
 }
 
 void scan_run(struct slice text, struct scan *out, struct config_findings *found)

@@ -19,10 +19,10 @@ FAULTS = {
     "repeated section": (b"[sync]\n![SYNC]\n", "SYNC", None, "second time", "first in line"),
     "repeated key": (b"[sync]\nevery = 5m\n!Every = 6m\n", "sync", "every", "second time", "first in line"),
     "comment behind a header": (b"![tls] ; keys\n", "tls", None, "hides the section", "give it a line of its own"),
-    "no UTF-8": (b"[server]\n!log = \xcb\xee\xe3\n", "server", None, "no UTF-8", "iconv"),
-    "NUL": (b"[server]\n!log = a\0b\n", "server", None, "NUL", "Write the line anew"),
-    "over-long line": (b"[server]\n!log = " + b"x" * 1100 + b"\n", "server", None, "1106 bytes", "KEY2"),
-    "backslash at the end": (b"[server]\n!log = a\\\n", "server", None, "ends in \\", "remove the \\"),
+    "no UTF-8": (b"[server]\n!log = \xcb\xee\xe3\n", "server", "log", "no UTF-8", "iconv"),
+    "NUL": (b"[server]\n!log = a\0b\n", "server", "log", "NUL", "Write the line anew"),
+    "over-long line": (b"[server]\n!log = " + b"x" * 1100 + b"\n", "server", "log", "1106 bytes", "KEY2"),
+    "backslash at the end": (b"[server]\n!log = a\\\n", "server", "log", "ends in \\", "remove the \\"),
     "unclosed quote": (b'[server]\n!log = "a\n', "server", "log", "never closed", 'add the closing "'),
     "text behind a quote": (b'[server]\n!log = "a" b\n', "server", "log", "behind the closing quote", "only a comment"),
     "glued ;": (b"[user u]\n!password = a;b\n", "user u", "password", "would be cut at the ;", "between quotes"),
@@ -52,6 +52,7 @@ WARNINGS = {
                              b"password = p\nkeep = 0\n", "server", "domain", "i@firm.example is in this domain", "choose another"),
     "plaintext to afar": (b"[account a]\nhost = pop.far.example\nport = 110\n!security = none\nuser = u\npassword = p\nkeep = 0\n",
                           "account a", "security", "readable for everybody", "write security = starttls"),
+    "a line without command": (b"[connection]\n!type = command\n", "connection", "type", "no command raises the line", "write up"),
     "tls_verify": (b"[relay]\nhost = smtp.far.example\n!tls_verify = no\n", "relay", "tls_verify", "without verification", "write yes"),
 }
 EVERY = {**FAULTS, **WARNINGS}
