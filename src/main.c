@@ -6,6 +6,7 @@
 static const char usage[] = "usage: ofmsrv [-c FILE] [-d DIR]\n"
                             "The mail gateway, in the foreground. -d DIR: its home (default: the current directory);\n"
                             "-c FILE: its configuration (default: etc/ofmsrv.ini under the home).\n"
+                            "--help: this; --version: the version.\n"
                             "ofmctl looks after it; ofmctl check reads a configuration without starting anything.\n";
 
 int main(int argc, char **argv)

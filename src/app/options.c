@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 
+#include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -40,12 +41,14 @@ static int defaults(struct options *o, const char *file, const char *home, struc
 
 int options_parse(int argc, char **argv, struct options *o, struct err *e)
 {
+	static const struct option words[] = {
+	    {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
 	const char *file = NULL, *home = NULL;
 	int c;
 
 	*o = (struct options){0};
 	opterr = 0;
-	while ((c = getopt(argc, argv, "+c:d:hV")) != -1) {
+	while ((c = getopt_long(argc, argv, "+:c:d:hV", words, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			file = optarg;
@@ -59,12 +62,15 @@ int options_parse(int argc, char **argv, struct options *o, struct err *e)
 		case 'V':
 			o->version = true;
 			break;
+		case ':':
+			return err_set(e, 0, "-%c needs a %s behind it (try --help)", optopt,
+			               optopt == 'c' ? "FILE" : "DIR");
 		default:
-			return err_set(e, 0, "unknown option or missing value: -%c (try -h)", optopt);
+			return err_set(e, 0, "unknown option: %s (try --help)", argv[optind - 1]);
 		}
 	}
 	if (optind < argc)
-		return err_set(e, 0, "unexpected word: %s (try -h)", argv[optind]);
+		return err_set(e, 0, "unexpected word: %s (try --help)", argv[optind]);
 	return defaults(o, file, home, e);
 }
 

@@ -1,6 +1,7 @@
 """ofmctl and the control socket: what is shown, what is steered, who cannot disturb it."""
 import json
 import os
+import re
 import resource
 import socket
 import stat
@@ -149,6 +150,21 @@ def test_words_for_mistakes():
                  ["stop", "--json"], ["passwd"]):
         p = ctl(*args)
         assert p.returncode == 1 and "usage: ofmctl" in p.stderr, args
+
+
+def test_words_of_the_daemon_itself():
+    def said(*args):
+        p = subprocess.run([gw.OFMSRV, *args], capture_output=True, text=True, timeout=20)
+        return p.returncode, p.stdout, p.stderr
+    for help_ in ("-h", "--help"):
+        status, out, err = said(help_)
+        assert (status, err) == (0, "") and out.startswith("usage: ofmsrv [-c FILE] [-d DIR]")
+    for version in ("-V", "--version"):
+        assert re.fullmatch(r"ofmsrv \d+\.\d+\.\d+\n", said(version)[1])
+    for args, word in {("-c",): "-c needs a FILE", ("-d",): "-d needs a DIR", ("-x",): "option: -x",
+                       ("--nonsense",): "option: --nonsense", ("word",): "unexpected word: word"}.items():
+        status, out, err = said(*args)
+        assert status == 1 and out == "" and word in err and err.count("\n") == 1, (args, err)
 
 
 def test_help_of_every_command():
