@@ -19,6 +19,7 @@
 enum {
 	UNPLACED_MAX = 64 * 1024 * 1024, /* bytes in memory that no file holds yet */
 	ROUND_MS = 100,                  /* between the starts of two rounds under load */
+	TOGETHER_MS = 25,                /* what is being written meanwhile may come with a round that is due */
 	WRITE_AT_ONCE = 64,              /* messages a worker writes in one task */
 	DROP_AT_ONCE = 200,              /* rows a settling commit drops */
 	WRITE_RETRY_MS = 1000,
@@ -109,7 +110,8 @@ struct delivery {
 	uint64_t seq;
 	LIST_HEAD(, box) boxes[BOX_BUCKETS];
 	struct pending_list to_write, written, linked;
-	unsigned writing; /* write tasks under way */
+	unsigned writing;   /* write tasks under way */
+	int64_t written_at; /* when `written` ceased to be empty, monotonic ms */
 	struct tomb_list tombs;
 	TAILQ_HEAD(, acceptance) waiting; /* for memory */
 	/* settler */

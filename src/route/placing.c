@@ -262,6 +262,8 @@ static void after_write(void *arg)
 	int failed = 0;
 
 	d->writing--;
+	if (TAILQ_EMPTY(&d->written))
+		d->written_at = clock_mono_ms();
 	for (struct pending *p; (p = TAILQ_FIRST(&t->list)) != NULL;) {
 		TAILQ_REMOVE(&t->list, p, link);
 		if (p->write_error != 0) {

@@ -498,7 +498,13 @@ void settler_kick(struct delivery *d, bool now)
 		return;
 	}
 	bool troubled = d->sync_error != 0 || d->settle_failed;
-	int64_t wait = d->last_round + (troubled ? WRITE_RETRY_MS : ROUND_MS) - clock_mono_ms();
+	int64_t from = d->last_round + (troubled ? WRITE_RETRY_MS : ROUND_MS);
+	/* A message's parts are written side by side: a round waits for the slower ones, but not for what never ends.
+	 */
+	bool more = d->writing > 0 || !TAILQ_EMPTY(&d->to_write);
+	if (more && from < d->written_at + TOGETHER_MS)
+		from = d->written_at + TOGETHER_MS;
+	int64_t wait = from - clock_mono_ms();
 	if ((now && !troubled) || wait <= 0 || (!troubled && has_waiters(d) && !TAILQ_EMPTY(&d->written)))
 		start_round(d);
 	else
