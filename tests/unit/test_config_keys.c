@@ -95,7 +95,7 @@ static const struct row rows[] = {
     {"user", "forward", USER, LIST, U(forward_external), "", "v, x@y.example", "x@y.example", "x@y z", "users, groups and addresses"},
     {"user", "keep", USER, NUMBER64, U(keep), "9223372036854775807", "90d", "7776000", "0", "forever, or 1s"},
     {"group", "members", GROUP, PEOPLE, 0, "", "v, u", "u,v", "x", "there is no user or group x"},
-    {"connection", "type", MAIN, BOOLEAN, C(link_command), "no", "lan", "no", "command", "up = COMMAND"},
+    {"connection", "type", MAIN, BOOLEAN, C(link_command), "no", "lan", "no", "modem", "lan or command"},
     {"connection", "up", MAIN, STRING, C(link_up), "", "pon dsl", "pon dsl", "a;b", "would be cut"},
     {"connection", "down", MAIN, STRING, C(link_down), "", "\"poff; true\"", "poff; true", "x#", "would be cut"},
     {"connection", "timeout", MAIN, NUMBER64, C(link_timeout), "120", "5m", "300", "0", "1s to 1d"},
