@@ -116,6 +116,39 @@ static void damage_is_no_absence(void **state)
 	refused(w, "damaged");
 }
 
+static void a_folder_in_the_ids_place_is_damage(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(mkdirat(w->q, ".ofmsrv-id", 0700), 0);
+	refused(w, ".ofmsrv-id");
+}
+
+/* Removed below our hands: none of the three can take its id, whichever it is, and nothing is taken for known. */
+static void folders_that_take_no_id_stop_the_start(void **state)
+{
+	static const char *const names[] = {"m", "q", "s"};
+	char path[80], moved[80];
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct world *w = *state;
+		int *fds[] = {&w->m, &w->q, &w->s};
+		snprintf(path, sizeof path, "%s/%s", w->dir, names[i]);
+		snprintf(moved, sizeof moved, "%s/%s.kept", w->dir, names[i]);
+		int kept = *fds[i];
+		assert_int_equal(rename(path, moved), 0);
+		*fds[i] = folder(w->dir, names[i]);
+		assert_int_equal(rmdir(path), 0);
+		refused(w, "ofmsrv");
+		close(*fds[i]);
+		*fds[i] = kept;
+		assert_int_equal(rename(moved, path), 0);
+	}
+	/* Two have theirs from those tries; the state's comes last, and completes them. */
+	assert_int_equal(check(*state), INSTALLATION_STATE_LOST);
+	assert_int_equal(check(*state), INSTALLATION_KNOWN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -123,6 +156,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(an_unmounted_folder_stops_the_start, setup, teardown),
 	    cmocka_unit_test_setup_teardown(another_installations_folder_stops_the_start, setup, teardown),
 	    cmocka_unit_test_setup_teardown(damage_is_no_absence, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_folder_in_the_ids_place_is_damage, setup, teardown),
+	    cmocka_unit_test_setup_teardown(folders_that_take_no_id_stop_the_start, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("installation", tests, NULL, NULL);

@@ -10,10 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define OURS "1700000000.00112233445566778899,S="
@@ -192,6 +196,11 @@ static void test_twins(void **state)
 	maildir_list_free(&l);
 }
 
+static bool has_openat2(void)
+{
+	return syscall(SYS_openat2, -1, "", NULL, 0) < 0 && errno != ENOSYS;
+}
+
 static void test_open_follows_renames(void **state)
 {
 	struct box *b = *state;
@@ -203,8 +212,9 @@ static void test_open_follows_renames(void **state)
 	put(b, "anna/new/" OURS "5", "12345");
 	assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
 	fd = maildir_open_message_cached(b->m, "anna", &l.v[0]);
-	assert_true(fd >= 0);
-	close(fd);
+	assert_true((fd >= 0) == has_openat2());
+	if (fd >= 0)
+		close(fd);
 	snprintf(from, sizeof from, "%s", path_of(b, "anna/new/" OURS "5"));
 	assert_int_equal(rename(from, path_of(b, "anna/cur/" OURS "5:2,DFRS")), 0);
 	assert_int_equal(maildir_open_message_cached(b->m, "anna", &l.v[0]), -1);
@@ -273,6 +283,120 @@ static void test_refused_unlink_hides(void **state)
 	strlist_free(&names);
 }
 
+static void test_what_is_no_mailbox(void **state)
+{
+	static const char *const names[] = {"", ".", "..", "../anna", "a/b", ".spool"};
+	struct box *b = *state;
+	char longest[400];
+	struct err e;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		assert_int_equal(maildir_open_dir(b->m, names[i], "new", &e), -1);
+		assert_int_equal(maildir_open_dir(b->m, "anna", names[i], &e), -1);
+		assert_int_equal(maildir_create(b->m, names[i], &e), -1);
+		assert_int_equal(maildir_has(b->m, names[i], "x", &e), -1);
+	}
+	memset(longest, 'x', sizeof longest - 1);
+	longest[sizeof longest - 1] = '\0';
+	assert_int_equal(maildir_open_dir(b->m, longest, "new", &e), -1);
+	assert_int_equal(e.code, EINVAL);
+	longest[300] = '\0';
+	assert_int_equal(maildir_open_dir(b->m, longest, "new", &e), -1);
+	assert_int_equal(e.code, ENAMETOOLONG);
+	assert_int_equal(maildir_has(b->m, "anna", longest, &e), 0);
+	put(b, "file", "x");
+	assert_int_equal(maildir_create(b->m, "file", &e), -1);
+	assert_true(maildir_is_broken(e.code));
+	assert_false(maildir_is_broken(ENOSPC));
+	assert_int_equal(maildir_flush(b->m, &e), 0);
+	assert_int_equal(maildir_flush(b->m, &e), 0);
+}
+
+/* Whatever stands where a message stood: only a regular file is one, and a FIFO blocks nobody. */
+static void test_other_kinds_are_no_messages(void **state)
+{
+	struct maildir_entry en = {.name = OURS "5"}, away = {.name = "../x"}, dot = {.name = ".x", .in_cur = true};
+	struct box *b = *state;
+	struct err e;
+
+	assert_int_equal(mkfifo(path_of(b, "anna/new/" OURS "5"), 0600), 0);
+	assert_int_equal(maildir_open_message(b->m, "anna", &en, &e), -1);
+	assert_int_equal(e.code, ENOENT);
+	assert_int_equal(maildir_open_message_cached(b->m, "anna", &en), -1);
+	assert_int_equal(maildir_has(b->m, "anna", OURS "5", &e), 0);
+	assert_int_equal(unlink(path_of(b, "anna/new/" OURS "5")), 0);
+	assert_int_equal(mkdir(path_of(b, "anna/new/" OURS "5"), 0700), 0);
+	assert_int_equal(maildir_open_message(b->m, "anna", &en, &e), -1);
+	assert_int_equal(maildir_has(b->m, "anna", OURS "5", &e), 0);
+	assert_int_equal(maildir_open_message(b->m, "anna", &away, &e), -1);
+	assert_int_equal(e.code, ENOENT);
+	assert_int_equal(maildir_open_message_cached(b->m, "anna", &dot), -1);
+}
+
+/* A mailbox that loses a folder: an error, never "no messages" or "all deleted". */
+static void test_a_folder_is_gone(void **state)
+{
+	struct maildir_entry en = {.name = OURS "5"};
+	struct strlist names = {NULL, 0}, none = {NULL, 0};
+	struct box *b = *state;
+	struct maildir_list l;
+	struct err e;
+
+	strlist_add(&names, OURS "5");
+	assert_int_equal(rmdir(path_of(b, "anna/cur")), 0);
+	assert_int_equal(maildir_scan(b->m, "anna", &l, &e), -1);
+	assert_int_equal(maildir_has(b->m, "anna", OURS "5", &e), -1);
+	assert_int_equal(maildir_open_message(b->m, "anna", &en, &e), -1);
+	assert_int_equal(maildir_unlink(b->m, "anna", OURS "5", &e), -1);
+	assert_int_equal(maildir_unlink_try(b->m, "anna", &names, &e), -1);
+	assert_int_equal(rmdir(path_of(b, "anna/new")), 0);
+	assert_int_equal(maildir_unlink_try(b->m, "anna", &names, &e), -1);
+	assert_int_equal(maildir_unlink_try(b->m, "anna", &none, &e), 0);
+	/* Promised while it was away: it does not show when the folder is back with the message. */
+	assert_int_equal(maildir_unlink_list(b->m, "anna", &names, &e), -1);
+	assert_int_equal(maildir_create(b->m, "anna", &e), 0);
+	put(b, "anna/cur/" OURS "5:2,RS", "12345");
+	put(b, "anna/new/" OURS "3", "123");
+	assert_int_equal(maildir_scan(b->m, "anna", &l, &e), 0);
+	assert_int_equal(l.n, 1);
+	assert_int_equal(l.total, 3);
+	maildir_list_free(&l);
+	assert_int_equal(maildir_has(b->m, "anna", OURS "5", &e), 0);
+	strlist_free(&names);
+}
+
+/* Names that only look like ours, or like Dovecot's, are counted, not believed. */
+static void test_names_that_nearly_fit(void **state)
+{
+	static const char *const names[] = {"1700000000.0011223344556677889,S=5",
+	                                    "1700000000.001122334455667788990,S=5",
+	                                    "1700000000.0011223344556677889G,S=5",
+	                                    "1700000000000.00112233445566778899,S=5",
+	                                    "1700000000-00112233445566778899,S=5",
+	                                    "1700000000.00112233445566778899,T=5",
+	                                    "1700000000.00112233445566778899,S=5x",
+	                                    "1700000000.00112233445566778899,S=",
+	                                    "1700000000.M1.host,S=5",
+	                                    "1700000000.M1.host,W=5",
+	                                    "1700000000.M1.host,S=3,W=x",
+	                                    "1700000000.M1.host,S=x,W=5",
+	                                    "no.number"};
+	struct box *b = *state;
+	struct maildir_list l;
+	char at[128];
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		snprintf(at, sizeof at, "anna/new/%s", names[i]);
+		put(b, at, "a\nb");
+		assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
+		assert_int_equal(l.n, 1);
+		if (l.v[0].ours || l.v[0].size != 6)
+			fail_msg("%s: %llu octets", names[i], (unsigned long long)l.v[0].size);
+		maildir_list_free(&l);
+		assert_int_equal(unlink(path_of(b, at)), 0);
+	}
+}
+
 static void test_errors(void **state)
 {
 	struct box *b = *state;
@@ -283,6 +407,20 @@ static void test_errors(void **state)
 	assert_int_equal(maildir_scan(b->m, "nobody", &l, &e), -1);
 	assert_int_equal(maildir_has(b->m, "nobody", "x", &e), -1);
 	assert_int_equal(maildir_has(b->m, "anna", "x", &e), 0);
+}
+
+/* From here on as on a kernel before 5.6, or under a container's filter that does not know the call. */
+static void without_openat2(void)
+{
+	struct sock_filter f[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+	                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+	                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	struct sock_fprog p = {sizeof f / sizeof *f, f};
+
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p), 0);
+	assert_false(has_openat2());
 }
 
 int main(void)
@@ -297,8 +435,15 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_open_follows_renames, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_unlink_list, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refused_unlink_hides, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_what_is_no_mailbox, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_other_kinds_are_no_messages, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_a_folder_is_gone, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_names_that_nearly_fit, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	if (cmocka_run_group_tests_name("maildir", tests, NULL, NULL) != 0)
+		return 1;
+	without_openat2();
+	return cmocka_run_group_tests_name("maildir on a kernel without openat2", tests, NULL, NULL);
 }
