@@ -19,6 +19,11 @@ ifneq ($(SANITIZE),)
 HARDEN :=
 OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined
 endif
+COVERAGE ?=
+ifneq ($(COVERAGE),)
+HARDEN := -fPIE
+OPT := -O0 -g --coverage -fprofile-update=atomic
+endif
 CPPFLAGS += -D_GNU_SOURCE -DOFM_VERSION='"$(VERSION)"' -Isrc $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS += -std=c17 $(OPT) $(HARDEN) $(WARN) $(if $(WERROR),-Werror) -pthread
 LDFLAGS += -pie -Wl,-z,relro,-z,now
@@ -27,6 +32,11 @@ LDLIBS += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -liniparser -pthread
 # The programs stand in the root; those of another BUILD stand in that folder, so that they never mix.
 BIN := $(if $(filter build,$(BUILD)),,$(BUILD)/)
 LIB_SRC := $(wildcard src/*/*.c)
+ifneq ($(COVERAGE),)
+LIB_SRC += tools/cover_hooks.c
+LDLIBS += -Wl,--wrap=confine_enter,--wrap=_exit
+$(BUILD)/tools/cover_hooks.o: CPPFLAGS += -DOFM_COVERAGE='"$(abspath $(BUILD))"'
+endif
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
 CTL_SRC := $(wildcard gui-less/*.c)
 CTL_OBJ := $(CTL_SRC:%.c=$(BUILD)/%.o)
@@ -140,14 +150,13 @@ check-tsan:
 
 # What all tests together reach, as a table; fails where a room that reads strangers' bytes or keeps mail safe is tested too
 # little. COVER_TESTS="-k WORDS" runs only those end-to-end tests.
-COVER := $(MAKE) BUILD=build-cover OPT='-O0 -g --coverage' HARDEN=-fPIE
+COVER := $(MAKE) BUILD=build-cover COVERAGE=1
 .PHONY: cover
 cover:
 	@tools/deps.sh build test
 	@$(COVER) --no-print-directory -s -j$$(nproc) all unit-build replay-build build-cover/keys
 	@find build-cover -name '*.gcda' -delete
-	@tools/check.py --build build-cover $(COVER_TESTS)
-	@tools/cover.py --build build-cover
+	@tools/check.py --build build-cover $(COVER_TESTS); passed=$$?; tools/cover.py --build build-cover && exit $$passed
 
 # libFuzzer with both sanitizers, TIME seconds for each target; FUZZ=name for one alone.
 fuzz:
