@@ -256,8 +256,8 @@ static int start(struct app *a, struct err *e)
 		return -1;
 	database_start(a->db, a->loop);
 	delivery_start(a->delivery);
-	/* Once more, now that postmaster can be told of those that cannot be used. The ports are open: a folder that the
-	 * disk refuses at this moment is made when mail comes for it. */
+	/* Once more, now that postmaster can be told of those that cannot be used. The ports are open: a folder that
+	 * the disk refuses at this moment is made when mail comes for it. */
 	if (app_create_mailboxes(a, a->config, e) != 0)
 		log_error("mailbox.not_made", kv_s("error", e->text));
 	smtp_service_commit(a->smtp);
