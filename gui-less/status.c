@@ -3,6 +3,7 @@
 #include "table.h"
 
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 
 static void label(const char *text)
@@ -32,6 +33,24 @@ static void print_head(const json_t *r, int64_t now)
 	label("Configuration");
 	put(client_text(r, "config"));
 	putchar('\n');
+}
+
+/* The user it runs as, and what the kernel holds it to. */
+static void print_confinement(const json_t *r)
+{
+	const json_t *c = json_object_get(r, "confinement");
+	int64_t uid = client_int(c, "uid"), version = client_int(c, "landlock");
+	const struct passwd *pw = getpwuid((uid_t)uid);
+
+	label("Confined");
+	printf("user ");
+	put(pw != NULL ? pw->pw_name : "?");
+	printf(" (%" PRId64 ")", uid);
+	if (version > 0)
+		printf(", Landlock %" PRId64 ": writes to its folders alone, runs nothing", version);
+	else
+		printf(", no Landlock in this kernel");
+	puts(client_bool(c, "no_new_privs") ? ", no new privileges" : "");
 }
 
 static void print_listeners(const json_t *r)
@@ -146,6 +165,7 @@ int ctl_status(const struct ctl_options *o, int argc, char **argv)
 		client_print_json(reply);
 	} else {
 		print_head(reply, now);
+		print_confinement(reply);
 		print_listeners(reply);
 		print_traffic(reply, now);
 		print_sync(reply, now);

@@ -194,6 +194,7 @@ static int open_control(struct app *a, struct err *e)
 	                                  .reload = app_reload,
 	                                  .stop = app_stop,
 	                                  .config = current_config,
+	                                  .landlock = a->landlock,
 	                                  .arg = a};
 
 	a->control = control_new(&deps, a->config->control, e);
@@ -239,7 +240,7 @@ static int start(struct app *a, struct err *e)
 	    app_open_log(a->config, e) != 0)
 		return -1;
 	app_note_secrets(a->config);
-	if (process_confine(a->config, e) != 0)
+	if (process_confine(a->config, &a->landlock, e) != 0)
 		return -1;
 	if ((a->loop = loop_new()) == NULL)
 		return err_set(e, 0, "cannot make an event loop");

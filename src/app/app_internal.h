@@ -16,6 +16,7 @@ struct app {
 	const struct options *options;
 	struct config *config;
 	int lock_fd;
+	int landlock; /* its version in force; 0 = none */
 	struct runner *runner;
 	struct commands commands; /* the helper's copy counts */
 	struct loop *loop;

@@ -161,11 +161,12 @@ static void allow_named_files(struct confine *f, const struct config *c)
 		confine_allow_folder_of(f, c->files.v[i], CONFINE_READ);
 }
 
-int process_confine(const struct config *c, struct err *e)
+int process_confine(const struct config *c, int *landlock, struct err *e)
 {
 	const char *const folders[] = {c->mailboxes, c->outqueue, c->state};
 	struct confine *f = confine_new();
 
+	*landlock = 0;
 	if (f == NULL) {
 		log_warning("process.unconfined", kv_s("why", "this kernel has no Landlock of version 2 or later"),
 		            kv_i("uid", geteuid()));
@@ -180,10 +181,12 @@ int process_confine(const struct config *c, struct err *e)
 	confine_allow_folder_of(f, c->log_path, CONFINE_WRITE);
 	int version = confine_version(f), rc = confine_enter(f, e);
 	confine_free(&f);
-	if (rc == 0)
+	if (rc == 0) {
+		*landlock = version;
 		log_info("process.confined", kv_i("uid", geteuid()), kv_i("landlock", version),
 		         kv_s("write", "mailboxes, outqueue, state, folders of log and control"),
 		         kv_s("run", "nothing"));
+	}
 	return rc;
 }
 

@@ -12,8 +12,9 @@ int process_lock(const struct config *c, struct err *e);
 /* Memory holds passwords: no core dump, and nobody but root looks into it. Inherited by the helper. */
 void process_guard_memory(void);
 /* The process keeps to its folders from here on, and runs no program: see app/confine.h. Before there are threads.
- * Where the kernel cannot do that, the log says so. 0, or -1 with e. */
-int process_confine(const struct config *c, struct err *e);
+ * Where the kernel cannot do that, the log says so. Sets the version of the Landlock in force, 0 for none. 0, or -1
+ * with e. */
+int process_confine(const struct config *c, int *landlock, struct err *e);
 /* Whether the confined process can read the files that a new configuration names. 0, or -1 with e. */
 int process_reaches(const struct config *c, struct err *e);
 /* As many descriptors as allowed, no new privileges. */

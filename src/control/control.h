@@ -27,6 +27,7 @@ struct control_deps { /* all borrowed */
 	void (*stop)(void *arg);
 	const struct config *(*config)(void *arg); /* the snapshot in force */
 	void *arg;
+	int landlock; /* the version that confines the process; 0 = none */
 };
 
 /* Binds the socket (mode 0660, group ofmsrv where it exists), replacing a stale one; refuses a live one. */

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "control/control_internal.h"
 
+#include <sys/prctl.h>
 #include <unistd.h>
 
 struct listeners {
@@ -75,6 +76,17 @@ static json_t *sync_state(struct control *c)
 	return o;
 }
 
+/* What an intruder would be held by. */
+static json_t *confinement(const struct control *c)
+{
+	json_t *o = json_object();
+
+	codec_set_int(o, "uid", (int64_t)geteuid());
+	codec_set_int(o, "landlock", c->deps.landlock);
+	codec_set_bool(o, "no_new_privs", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+	return o;
+}
+
 json_t *control_status_render(struct control *c)
 {
 	const struct config *config = c->deps.config(c->deps.arg);
@@ -87,6 +99,7 @@ json_t *control_status_render(struct control *c)
 	codec_set_text(o, "hostname", config->hostname);
 	codec_set_text(o, "config", config->file);
 	codec_set_text(o, "home", config->home);
+	json_object_set_new(o, "confinement", confinement(c));
 	json_object_set_new(o, "listeners", listeners(c));
 	json_object_set_new(o, "connections", connections(c));
 	fetcher_status(c->deps.fetcher, add_account, accounts);

@@ -176,3 +176,15 @@ def test_low_ports_by_reload_after_root_is_gone(low):
 
 def test_files_belong_to_the_user(low):
     assert low["owners"] == [int(low["before"]["Uid"].split("\t")[0])] and low["modes"] == ["0o0"]
+
+
+def test_status_says_what_confines_the_process(gateway):
+    g = gateway()
+    c = g.json("status")["confinement"]
+    s = status(g.process.pid)
+    assert c["no_new_privs"] is (s["NoNewPrivs"] == "1") and c["uid"] == int(s["Uid"].split()[1])
+    told = re.search(r" process\.confined .*landlock=(\d+)", g.log())
+    assert c["landlock"] == (int(told.group(1)) if told else 0)
+    [line] = [x for x in g.ctl_ok("status").splitlines() if x.startswith("Confined ")]
+    assert f"({c['uid']})" in line and "no new privileges" in line
+    assert f"Landlock {c['landlock']}:" in line if told else "no Landlock" in line
