@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { DAY_S = 86400, JUMP_S = 600 };
+
 static int64_t now_us(clockid_t id)
 {
 	struct timespec ts;
@@ -45,6 +47,28 @@ int64_t clock_wall_ms(void)
 int64_t clock_wall_us(void)
 {
 	return now_us(CLOCK_REALTIME);
+}
+
+void clock_watch_start(struct clock_watch *w)
+{
+	*w = (struct clock_watch){clock_wall_s(), clock_mono_ms() / 1000, false};
+}
+
+bool clock_watch_jumped(struct clock_watch *w, int64_t *by)
+{
+	struct clock_watch now;
+
+	clock_watch_start(&now);
+	int64_t drift = now.wall_s - w->wall_s - (now.mono_s - w->mono_s);
+	*by = 0;
+	if (drift > JUMP_S || drift < -JUMP_S) {
+		*by = drift;
+		*w = now;
+		w->jumped = true;
+	} else if (now.mono_s - w->mono_s >= DAY_S) {
+		w->jumped = false;
+	}
+	return w->jumped;
 }
 
 /* Names of our own: strftime's follow the locale, RFC 5322's do not. */

@@ -14,6 +14,7 @@ struct fetcher *fetcher_new(const struct fetcher_deps *deps)
 	struct fetcher *f = xcalloc(1, sizeof *f);
 
 	f->deps = *deps;
+	clock_watch_start(&f->clock);
 	return f;
 }
 

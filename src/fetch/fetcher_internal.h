@@ -53,6 +53,7 @@ struct account { /* one [account …], across reloads: either idle, or waiting f
 
 struct fetcher {
 	struct fetcher_deps deps;
+	struct clock_watch clock;
 	struct fetch_rules *rules; /* NULL before the first configuration */
 	struct account **v;
 	size_t n;

@@ -198,7 +198,7 @@ static void count_missing(struct picks *p, const struct ledger_record *rec)
 	const int64_t month = 30 * 24 * 3600;
 	struct ledger_record now = *rec;
 
-	if (rec->missed + 1 >= MISSED_ENOUGH && p->rules.now - rec->stored_at > month) {
+	if (rec->missed + 1 >= MISSED_ENOUGH && !p->rules.clock_jumped && p->rules.now - rec->stored_at > month) {
 		picks_change(p, true, now);
 	} else if (rec->missed < MISSED_ENOUGH) {
 		now.missed++;

@@ -40,7 +40,8 @@ struct picks_rules {
 	uint64_t max_bytes; /* 0 = no limit */
 	bool first_time;    /* nothing was ever collected here */
 	bool has_uidl, can_top;
-	int64_t now; /* wall seconds */
+	int64_t now;       /* wall seconds */
+	bool clock_jumped; /* within a day: nothing expires by it */
 	enum picks_resume resume;
 	const struct strlist *avoid; /* keys of messages that broke a session */
 };

@@ -40,7 +40,8 @@ static void skip(struct picks *p, struct pick *k, bool large)
 
 static void known(struct picks *p, struct pick *k, int64_t stored_at)
 {
-	bool due = p->rules.keep == 0 || (p->rules.keep != INT64_MAX && p->rules.now - stored_at >= p->rules.keep);
+	const struct picks_rules *r = &p->rules;
+	bool due = r->keep == 0 || (r->keep != INT64_MAX && !r->clock_jumped && r->now - stored_at >= r->keep);
 
 	k->action = due ? PICK_DELE : PICK_LEAVE;
 }

@@ -149,6 +149,7 @@ static void begin_session(struct account *a)
 	    .rules = f->rules,
 	    .account = a->config,
 	    .lane = a->lane,
+	    .clock = &f->clock,
 	    .avoid = &a->avoid,
 	    .progress = on_progress,
 	    .done = on_session_done,

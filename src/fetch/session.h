@@ -3,6 +3,7 @@
 #ifndef OFM_FETCH_SESSION_H
 #define OFM_FETCH_SESSION_H
 
+#include "base/clock.h"
 #include "fetch/fetcher.h"
 #include "sort/sorter.h"
 
@@ -49,6 +50,7 @@ struct session_setup { /* all borrowed; account belongs to rules->config */
 	struct fetch_rules *rules;
 	const struct config_account *account;
 	unsigned lane;
+	struct clock_watch *clock;
 	struct strlist *avoid; /* ledger keys of messages that broke a session; may grow; outlives the session */
 	void (*progress)(void *arg, const char *state, uint64_t done, uint64_t total, uint64_t bytes);
 	void (*done)(void *arg, const struct session_result *r); /* exactly once, from the loop; then it is gone */

@@ -10,6 +10,17 @@ enum { HEAD_MAX = 4 * 1024 * 1024, TOP_MAX = 64 * 1024 * 1024, TOP_EXPECT = 8 * 
 
 /* ---- UIDL and LIST ---- */
 
+static bool clock_jumped(const struct session *s)
+{
+	int64_t by;
+	bool jumped = clock_watch_jumped(s->setup.clock, &by);
+
+	if (by != 0)
+		log_warning("fetch.clock_jumped", kv_i("seconds", by),
+		            kv_s("effect", "what is kept at providers for a time stays a day longer"));
+	return jumped;
+}
+
 static struct picks_rules make_rules(const struct session *s)
 {
 	static const enum picks_first firsts[] = {
@@ -26,6 +37,7 @@ static struct picks_rules make_rules(const struct session *s)
 	    .has_uidl = s->has_uidl,
 	    .can_top = !s->caps.known || s->caps.top,
 	    .now = clock_wall_s(),
+	    .clock_jumped = clock_jumped(s),
 	    .resume = resume == NULL                 ? PICKS_AS_USUAL
 	              : strcmp(resume, "known") == 0 ? PICKS_ALL_KNOWN
 	                                             : PICKS_ALL_NEW,

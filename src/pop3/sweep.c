@@ -13,8 +13,7 @@ enum { DAY_S = 86400, WEEK_S = 7 * DAY_S, JUMP_S = 600, SWEEPS_A_DAY = 24, SLOW_
 struct pop3_sweep {
 	struct pop3_service *sv;
 	struct loop_timer *timer;
-	int64_t base_wall, base_mono; /* seconds, at the start or the last jump */
-	bool jumped;
+	struct clock_watch clock;
 	bool under_way, freed;
 	size_t user; /* index of the next */
 	struct pop3_claim claim;
@@ -130,25 +129,19 @@ static void granted(void *arg, bool ok)
 
 static void look_at_clock(struct pop3_sweep *s)
 {
-	int64_t wall = clock_wall_s(), mono = clock_mono_ms() / 1000;
-	int64_t drift = wall - s->base_wall - (mono - s->base_mono);
+	int64_t by;
 
-	if (drift > JUMP_S || drift < -JUMP_S) {
-		log_warning("pop3.clock_jumped", kv_i("seconds", drift));
-		s->base_wall = wall;
-		s->base_mono = mono;
-		s->jumped = true;
-	}
-	if (mono - s->base_mono >= DAY_S)
-		s->jumped = false;
+	clock_watch_jumped(&s->clock, &by);
+	if (by != 0)
+		log_warning("pop3.clock_jumped", kv_i("seconds", by));
 }
 
 static struct pop3_sweep_rule rule_for(const struct pop3_sweep *s, const struct config *c, const struct config_user *u)
 {
-	struct pop3_sweep_rule r = {.now = clock_wall_s(), .keep = u->keep, .jumped = s->jumped};
+	struct pop3_sweep_rule r = {.now = clock_wall_s(), .keep = u->keep, .jumped = s->clock.jumped};
 	struct stat st;
 
-	r.steady = clock_mono_ms() / 1000 - s->base_mono >= DAY_S;
+	r.steady = clock_mono_ms() / 1000 - s->clock.mono_s >= DAY_S;
 	r.confirmed =
 	    stat(c->file, &st) == 0 && st.st_mtim.tv_sec <= r.now + JUMP_S && r.now - st.st_mtim.tv_sec < WEEK_S;
 	return r;
@@ -202,8 +195,7 @@ struct pop3_sweep *pop3_sweep_new(struct pop3_service *sv)
 	struct pop3_sweep *s = xcalloc(1, sizeof *s);
 
 	s->sv = sv;
-	s->base_wall = clock_wall_s();
-	s->base_mono = clock_mono_ms() / 1000;
+	clock_watch_start(&s->clock);
 	s->timer = loop_timer_new(pop3_service_deps(sv)->loop, on_timer, s);
 	loop_timer_set(s->timer, POP3_SWEEP_FIRST_MS);
 	return s;

@@ -385,6 +385,27 @@ static void test_what_broke_a_session_is_avoided(void **state)
 	strlist_free(&avoid);
 }
 
+/* keep = 14d, and the clock was set years ahead: neither the messages nor the records of vanished ones are old. */
+static void test_nothing_expires_while_the_clock_is_not_believed(void **state)
+{
+	(void)state;
+	for (int jumped = 0; jumped <= 1; jumped++) {
+		struct picks_rules r = rules();
+		struct bench b;
+
+		r.now = NOW + 3650 * (int64_t)DAY;
+		r.clock_jumped = jumped;
+		r.keep = 14 * DAY;
+		begin(&b, &r, "a=10 b=10", "a=10 b=10");
+		assert_string_equal(actions(&b), jumped ? "--" : "DD");
+		end(&b);
+		r.keep = 0;
+		begin(&b, &r, "a=10", "a=10");
+		assert_string_equal(actions(&b), "D");
+		end(&b);
+	}
+}
+
 static void test_stored_then_deleted_or_kept(void **state)
 {
 	static const struct {
@@ -415,6 +436,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_one_message_against_the_ledger),
 	    cmocka_unit_test(test_a_uidl_used_again),
+	    cmocka_unit_test(test_nothing_expires_while_the_clock_is_not_believed),
 	    cmocka_unit_test(test_the_first_collection),
 	    cmocka_unit_test(test_too_large_is_noted_once),
 	    cmocka_unit_test(test_the_brake),
