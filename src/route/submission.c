@@ -25,6 +25,17 @@ bool submission_loops(struct slice head)
 	return loops;
 }
 
+bool submission_is_automatic(struct slice head)
+{
+	struct header h;
+
+	header_scan(&h, head);
+	const struct header_field *f = header_find(&h, "Auto-Submitted", 0);
+	bool automatic = f != NULL && !slice_is_nocase(slice_trim(f->value), "no");
+	header_free(&h);
+	return automatic;
+}
+
 static void add_return_path(struct buf *b, const struct address *sender)
 {
 	char *text = address_format(sender);

@@ -57,5 +57,7 @@ void submission_plan_collected(struct plan *p, const struct config *c, const str
 
 /* True where the header section shows a loop: SUBMISSION_MAX_RECEIVED Received fields. */
 bool submission_loops(struct slice head);
+/* Whether a program wrote it by itself, so that no program may answer (Auto-Submitted other than "no": RFC 3834). */
+bool submission_is_automatic(struct slice head);
 
 #endif

@@ -15,6 +15,7 @@ struct smtp_pending { /* a message whose commit is under way; outlives its sessi
 	struct smtp_service *service; /* NULL: gone */
 	struct smtp_session *session; /* NULL: gone */
 	struct transaction *transaction;
+	const char *caller; /* of the daemon, as transaction_caller() says */
 	char sid[12];
 };
 
@@ -142,12 +143,12 @@ static void on_committed(void *arg, enum acceptance_result r)
 {
 	struct smtp_pending *p = arg;
 	struct smtp_service *v = p->service;
-	const struct config_user *caller = p->transaction->daemon_caller;
+	const char *caller = p->caller;
 
 	if (v != NULL)
 		LIST_REMOVE(p, link);
 	if (v != NULL && r == ACCEPTED && caller != NULL && v->deps.daemon_called != NULL)
-		v->deps.daemon_called(v->deps.arg, caller->name);
+		v->deps.daemon_called(v->deps.arg, caller);
 	answer(p, r);
 	transaction_free(&p->transaction);
 	free(p);
@@ -170,6 +171,7 @@ static void commit(struct smtp_session *s, const struct smtp_client *client, con
 	p->service = v;
 	p->session = s;
 	p->transaction = s->transaction;
+	p->caller = transaction_caller(s->transaction);
 	memcpy(p->sid, s->sid, sizeof p->sid);
 	s->transaction = NULL;
 	s->pending = p;
@@ -177,8 +179,8 @@ static void commit(struct smtp_session *s, const struct smtp_client *client, con
 	plan_fill(plan, a, p->transaction->gather);
 	acceptance_note(a, &n);
 	/* A wish that is found again after a failed commit costs a sync too many; so it needs no undoing. */
-	if (p->transaction->daemon_caller != NULL)
-		acceptance_extra(a, want_sync, NULL, xstrdup(p->transaction->daemon_caller->name), free);
+	if (p->caller != NULL)
+		acceptance_extra(a, want_sync, NULL, xstrdup(p->caller), free);
 	acceptance_commit(&a, on_committed, p);
 }
 

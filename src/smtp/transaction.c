@@ -151,6 +151,14 @@ void transaction_content(struct transaction *t, struct slice run)
 	gather_add(t->gather, run);
 }
 
+const char *transaction_caller(const struct transaction *t)
+{
+	if (t->daemon_caller == NULL)
+		return NULL;
+	bool answerable = t->from.local[0] != '\0' && !submission_is_automatic(gather_head(t->gather));
+	return answerable ? t->daemon_caller->name : "";
+}
+
 const char *transaction_verdict(const struct transaction *t)
 {
 	if (t->too_large && t->external > 0)

@@ -37,6 +37,9 @@ void transaction_free(struct transaction **t);
 const char *transaction_rcpt(struct transaction *t, const struct smtp_client *client, const struct address *to);
 void transaction_begin(struct transaction *t, struct delivery *d);
 void transaction_content(struct transaction *t, struct slice run);
+/* Who called the daemon and may be told what came of it; "" for a letter that must not be answered: an automatic one,
+ * or one from <>. NULL = nobody called. Once the content is here. */
+const char *transaction_caller(const struct transaction *t);
 /* What may already be refused now; NULL = go on. */
 const char *transaction_verdict(const struct transaction *t);
 /* What the message causes; the fields in front name the client. false where its header section grows too large. */

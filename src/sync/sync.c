@@ -348,7 +348,7 @@ static void serve_daemon(struct sync *s, int64_t now)
 
 	if (!s->wanted || now < s->daemon_from)
 		return;
-	snprintf(reason, sizeof reason, "daemon %s", s->wanted_by);
+	snprintf(reason, sizeof reason, "daemon%s%s", s->wanted_by[0] != '\0' ? " " : "", s->wanted_by);
 	s->wanted = false;
 	s->daemon_from = now + s->config->min_interval * 1000;
 	sync_reply_watch(want_full(s, reason, true), &s->callers);
@@ -514,7 +514,7 @@ void sync_daemon_called(struct sync *s, const char *user)
 			return;
 		}
 	}
-	if (s->callers.n < SYNC_CALLERS_MAX && !strlist_has_nocase(&s->callers, user))
+	if (user[0] != '\0' && s->callers.n < SYNC_CALLERS_MAX && !strlist_has_nocase(&s->callers, user))
 		strlist_add(&s->callers, user);
 	if (!s->wanted)
 		snprintf(s->wanted_by, sizeof s->wanted_by, "%s", user);

@@ -24,8 +24,9 @@ struct sync *sync_new(const struct sync_deps *deps);
 void sync_configure(struct sync *s, const struct config *c);
 /* Starts the schedule; a sync wanted before the last stop (fact "sync_wanted") is made up. */
 void sync_start(struct sync *s);
-void sync_mail_queued(struct sync *s);                     /* on_send */
-void sync_daemon_called(struct sync *s, const char *user); /* min_interval; follows a running one once */
+void sync_mail_queued(struct sync *s); /* on_send */
+/* min_interval; follows a running one once. user: who is told of it where daemon_reply says so; "" = nobody. */
+void sync_daemon_called(struct sync *s, const char *user);
 
 struct sync_watcher { /* of one sync by hand; all may be NULL */
 	void (*fetch)(void *arg, const struct fetch_progress *p);

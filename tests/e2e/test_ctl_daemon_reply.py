@@ -86,3 +86,18 @@ def test_reload_switches_it_on(gateway, far, dovecot, mailbox):
     g.reload({"special": {"daemon_reply": "yes"}})
     call(g, "anna@office.lan")
     assert replies(g, "anna")
+
+
+@pytest.mark.parametrize("sender, extra", [("anna@office.lan", b"Auto-Submitted: auto-replied (vacation)\r\n"),
+                                           ("", b"")], ids=["Auto-Submitted", "from <>"])
+def test_automatic_letters_start_a_sync_and_get_no_answer(gateway, far, dovecot, mailbox, sender, extra):
+    """Or two programs would answer each other for ever."""
+    g = with_all(gateway, far, dovecot, mailbox, {"sync": {"min_interval": "1s"}, "user anna": {"password": "pw"}})
+    with g.smtp() as s:
+        s.auth_plain("anna", "pw")
+        s.mail(sender, ["daemon@office.lan"], message("out of office", to="daemon@office.lan", extra=extra))
+    scratch.wait_for(lambda: "sync.end" in g.log(), 30, "the sync")
+    g.send("anna@office.lan", ["daemon@office.lan"], message("by hand", extra=b"Auto-Submitted: No\r\n"))
+    replies(g, "anna")
+    time.sleep(1)
+    assert len(replies(g, "anna")) == 1
