@@ -17,7 +17,7 @@ import time
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FILE_DEADLINE = 420
+FILE_DEADLINE = 600
 SLOWER = 3  # sanitized programs may take so many times as long
 UNIT_DEADLINE = 180
 PASSED = re.compile(r"^\[  PASSED  \] (\d+) test", re.M)
