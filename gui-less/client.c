@@ -20,9 +20,14 @@ struct client {
 	struct codec_lines lines;
 };
 
+static bool nobody_there(const struct err *e)
+{
+	return e->code == ENOENT || e->code == ECONNREFUSED;
+}
+
 static void explain_refusal(const struct ctl_options *o, const char *path, const struct err *e)
 {
-	if (e->code == ENOENT || e->code == ECONNREFUSED)
+	if (nobody_there(e))
 		ctl_error("no ofmsrv answers at %s: it is not running, or has another home or ini file (-d, -c; now %s "
 		          "and %s)",
 		          path, o->home, o->file);
@@ -32,11 +37,26 @@ static void explain_refusal(const struct ctl_options *o, const char *path, const
 		ctl_error("%s", e->text);
 }
 
+/* A running daemon keeps the socket of its start: a changed `control` must not hide it, least of all from the reload
+ * that refuses the change. */
+static int connect_either(const struct ctl_options *o, const char *path, struct err *e)
+{
+	struct err other;
+	int fd = control_socket_connect(path, e);
+
+	if (fd < 0 && nobody_there(e)) {
+		char *first = endpoint_default(o);
+		fd = control_socket_connect(first, &other);
+		free(first);
+	}
+	return fd;
+}
+
 struct client *client_open(const struct ctl_options *o)
 {
 	struct err e = {.text = ""};
 	char *path = endpoint_find(o);
-	int fd = control_socket_connect(path, &e);
+	int fd = connect_either(o, path, &e);
 	struct client *c = NULL;
 
 	if (fd < 0) {
@@ -59,11 +79,11 @@ bool client_reachable(const struct ctl_options *o)
 {
 	struct err e;
 	char *path = endpoint_find(o);
-	int fd = control_socket_connect(path, &e);
+	int fd = connect_either(o, path, &e);
 
 	free(path);
 	if (fd < 0)
-		return e.code != ENOENT && e.code != ECONNREFUSED;
+		return !nobody_there(&e);
 	close(fd);
 	return true;
 }

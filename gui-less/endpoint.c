@@ -65,16 +65,21 @@ static char *read_ini(const char *path)
 	return text;
 }
 
+char *endpoint_default(const struct ctl_options *o)
+{
+	return xasprintf("%s/state/control.sock", o->home);
+}
+
 char *endpoint_find(const struct ctl_options *o)
 {
 	char *ini = read_ini(o->file);
 	char *value = ini != NULL ? endpoint_scan(ini) : NULL;
 	char *path;
 
-	if (value != NULL && value[0] == '/')
-		path = xstrdup(value);
+	if (value == NULL)
+		path = endpoint_default(o);
 	else
-		path = xasprintf("%s/%s", o->home, value != NULL ? value : "state/control.sock");
+		path = value[0] == '/' ? xstrdup(value) : xasprintf("%s/%s", o->home, value);
 	free(value);
 	free(ini);
 	return path;

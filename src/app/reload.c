@@ -83,15 +83,16 @@ static int try_switch(struct app *a, const struct config *c, struct err *e)
 	const char *key = config_needs_restart(a->config, c);
 
 	if (key != NULL)
-		return err_set(e, 0, "%s: [server] %s: needs a restart; the old configuration stays in force", c->file,
-		               key);
+		return err_set(e, 0, "%s:%u: [server] %s: needs a restart; the old configuration stays in force",
+		               c->file, config_server_line(c, key), key);
 	if (process_reaches(c, e) != 0 || app_create_mailboxes(a, c, e) != 0 || bind_servers(a, c, e) != 0)
 		return -1;
 	if (app_open_log(c, e) == 0)
 		return 0;
 	if (e->code == EACCES && strcmp(a->config->log_path, c->log_path) != 0)
-		err_set(e, EACCES, "%s: [server] log: %s cannot be written; another folder for the log needs a restart",
-		        c->file, c->log_path);
+		err_set(e, EACCES,
+		        "%s:%u: [server] log: %s cannot be written; another folder for the log needs a restart",
+		        c->file, config_server_line(c, "log"), c->log_path);
 	smtp_service_abort(a->smtp);
 	pop3_service_abort(a->pop3);
 	return -1;

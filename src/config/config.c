@@ -78,6 +78,7 @@ static void destroy(struct config *c)
 	free(c->ip_filter.allow);
 	free(c->ip_filter.deny);
 	free(c->at);
+	free(c->server_lines);
 	free(c->unmatched.v);
 	free_rules(c);
 	free_outside(c);
@@ -115,6 +116,17 @@ const char *config_needs_restart(const struct config *before, const struct confi
 			return row->key;
 	}
 	return NULL;
+}
+
+unsigned config_server_line(const struct config *c, const char *key)
+{
+	size_t n;
+	const struct schema_row *rows = schema_rows(SECTION_SERVER, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(rows[i].key, key) == 0)
+			return c->server_lines[i];
+	return 1;
 }
 
 void config_secrets(const struct config *c, void (*fn)(void *arg, const char *secret), void *arg)

@@ -167,6 +167,7 @@ struct config {
 	struct strlist files; /* that keys name: certificates, keys, files of passwords */
 	/* private to config/ */
 	struct config_index *index;
+	unsigned *server_lines; /* of the keys of [server], in the order of the schema */
 	int refs;
 };
 
@@ -219,6 +220,8 @@ const struct config_relay *config_relay_for(const struct config *c, struct slice
 
 /* What of `now` differs from `before` and needs a restart: "mailboxes", …; NULL where nothing does. */
 const char *config_needs_restart(const struct config *before, const struct config *now);
+/* The line of a key of [server]; where it is not written the section's, or 1. */
+unsigned config_server_line(const struct config *c, const char *key);
 
 /* Calls fn with every password and token that the snapshot holds, hashes too; for log_secret. */
 void config_secrets(const struct config *c, void (*fn)(void *arg, const char *secret), void *arg);

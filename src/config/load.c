@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "config/index.h"
+#include "config/schema_rows.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,6 +49,17 @@ static void free_loader(struct loader *l)
 	scan_free(&l->scan);
 }
 
+/* For what is found wrong only later, against the running configuration. */
+static void keep_server_lines(struct loader *l)
+{
+	size_t n;
+	const struct schema_row *rows = schema_rows(SECTION_SERVER, &n);
+
+	l->c->server_lines = xcalloc(n, sizeof *l->c->server_lines);
+	for (size_t i = 0; i < n; i++)
+		l->c->server_lines[i] = section_place(load_single(l, SECTION_SERVER), rows[i].key).line;
+}
+
 struct config *config_load_text(struct slice text, const char *file, const char *home, const struct config_hooks *hooks,
                                 struct config_findings *found)
 {
@@ -69,6 +81,7 @@ struct config *config_load_text(struct slice text, const char *file, const char 
 	load_fill(&l);
 	load_secrets(&l);
 	index_build(l.c);
+	keep_server_lines(&l);
 	load_check(&l);
 	load_warn(&l);
 	findings_sort(found);

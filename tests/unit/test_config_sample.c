@@ -105,7 +105,7 @@ static void restart_is_needed_for_these_alone(void **state)
 	(void)state;
 	config_findings_free(&found);
 	for (size_t i = 0; i < 5; i++) {
-		char *text = xasprintf("[server]\n%s = %s\n", keys[i],
+		char *text = xasprintf("[server]\nlanguage = ru\n%s = %s\n", keys[i],
 		                       i == 0   ? "outqueue/../mailboxes"
 		                       : i == 1 ? "mailboxes/../outqueue"
 		                       : i == 4 ? "root"
@@ -114,6 +114,8 @@ static void restart_is_needed_for_these_alone(void **state)
 		assert_non_null(now);
 		assert_string_equal(config_needs_restart(before, now), keys[i]);
 		assert_null(config_needs_restart(now, now));
+		assert_int_equal(config_server_line(now, keys[i]), 3);
+		assert_int_equal(config_server_line(now, "domain"), 1);
 		config_unref(&now);
 		config_findings_free(&found);
 		free(text);
