@@ -186,8 +186,10 @@ void init_say_next(const struct ctl_options *o, const struct config *c)
 	       "  e-mail address   %s@%s\n"
 	       "  incoming         POP3, server %s, port %u, security None, password transmitted insecurely\n"
 	       "  outgoing         SMTP, server %s, port %u, security None, no authentication\n"
-	       "  user name        %s\n\n"
-	       "Start ofmsrv, then look at `ofmctl status`. `ofmctl sync` collects at once.\n",
+	       "  user name        %s\n"
+	       "Where %s is not found on the LAN, this machine's address does as well.\n\n"
+	       "Start it (`sudo systemctl restart ofmsrv` with the package, else `sudo ofmsrv`), then look at\n"
+	       "`sudo ofmctl status`. `sudo ofmctl sync` collects at once.\n",
 	       o->file, u != NULL ? u->name : "NAME", c->domain, c->hostname, c->pop3.port, c->hostname, c->smtp.port,
-	       u != NULL ? u->name : "NAME");
+	       u != NULL ? u->name : "NAME", c->hostname);
 }

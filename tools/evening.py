@@ -15,7 +15,6 @@ import shutil
 import smtplib
 import subprocess
 import sys
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.dont_write_bytecode = True
@@ -39,7 +38,12 @@ class Evening:
     def __init__(self, home):
         self.home, self.out, self.dest = home, [], home / "dest"
         self.ini, self.data = self.dest / "etc/ofmsrv/ofmsrv.ini", self.dest / "var/lib/ofmsrv"
-        self.last = time.monotonic()
+        self.process = None
+
+    def close(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     # ---- writing down ----
 
@@ -188,14 +192,15 @@ def evening(home, ca):
         provider.add_user("info@firm.example", SECRET)
         ports(10025, 587, 10465, 10026, 10027)
         relay = postfix.Postfix(ca, provider, "smtp.provider.example")
+        e = Evening(home)
         try:
-            e = Evening(home)
             e.say(HEAD)
             for step in (e.install, e.init, e.start, e.mail_programs, lambda: e.sync(provider, relay), e.look,
                          lambda: e.trouble(provider)):
                 step()
             return "\n".join(e.out)
         finally:
+            e.close()
             relay.close()
     finally:
         provider.close()

@@ -19,7 +19,7 @@ from lib.gateway import message
 DOCUMENTS = ["README.md", "docs/MANUAL.md", "docs/MANUAL.ru.md", "docs/MIGRATION.md", "docs/FIRST_EVENING.md"]
 OURS = r"(?:sudo |\./)?(?:ofmctl|ofmsrv|make)\b(?!\.)"
 TOP = re.findall(r"^  ([a-z]+) ", subprocess.run([gw.OFMCTL, "--help"], capture_output=True, text=True).stdout, re.M)
-RUSSIAN = {"ФАЙЛ": "FILE", "ПАПКА": "DIR", "ИМЯ": "NAME", "ПИСЬМО.eml": "FILE.eml", "КОМАНДА": "COMMAND", "ЯЩИК…": "ACCOUNT…"}
+RUSSIAN = {"ФАЙЛ": "FILE", "ПАПКА": "DIR", "ИМЯ": "NAME", "ПИСЬМО.eml": "FILE.eml", "КОМАНДА": "COMMAND", "ЯЩИК": "ACCOUNT", "ЯЩИК…": "ACCOUNT…"}
 # What a bare name in a table or text leaves out.
 COMPLETE = {"queue show": "ID", "queue drop": "ID", "queue retry": "ID", "queue hold": "ID", "queue release": "ID",
             "account resume": "NAME --known", "rule add": "NAME --field F --contains T --deliver U", "passwd": "USER",
@@ -125,10 +125,14 @@ def make(*words):
     assert p.returncode == 0, p.stderr
 
 
+def has_group(command):
+    assert "--group" in (scratch.ROOT / "debian/ofmsrv.postinst").read_text() and command.endswith(" ofmsrv")
+
+
 ELSEWHERE = [
-    (r"sudo adduser ", in_postinst), (r"sudo (chown|chgrp) ", paths_are_installed), (r"sudoedit ", paths_are_installed),
+    (r"sudo adduser NAME ", has_group), (r"sudo adduser ", in_postinst), (r"sudo (chown|chgrp) ", paths_are_installed), (r"sudoedit ", paths_are_installed),
     (r"sudo systemctl (restart|edit) ", has_unit), (r"sudo apt install ", names_the_package),
-    (r"(sudo )?make( install)?$|make (deps|demo|run|check|check-asan|deb|deb-check|bench|evening)$", is_a_target),
+    (r"(sudo )?make( install| -j4)?$|make (deps|demo|run|check|check-asan|deb|deb-check|bench|evening)$", is_a_target),
     (r"ls /usr/local/", lambda c: None)]
 
 
@@ -325,3 +329,29 @@ def test_every_option_in_the_text_exists():
         text = re.sub(r"^```.*?^```", "", (scratch.ROOT / name).read_text(), flags=re.M | re.S)
         for option in re.findall(r"`(--[a-z-]+)", text):
             assert re.search(re.escape(option) + r"\b", known), f"{name}: {option}"
+
+
+# ---- examples of the ini file ----
+
+EXAMPLES = [(name, text) for name in DOCUMENTS
+            for text in re.findall(r"^```ini\n(.*?)^```", (scratch.ROOT / name).read_text(), re.M | re.S)]
+
+
+@pytest.mark.parametrize("name,text", EXAMPLES, ids=[f"{n}-{t.splitlines()[0]}" for n, t in EXAMPLES])
+def test_its_examples_have_no_fault(tmp_path, name, text):
+    """As they stand; what an example takes for granted, an account or a file, is added."""
+    for folder in ("mailboxes", "outqueue"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "file").write_text("x\n")
+    text = re.sub(r"(password_file|ca_file) = \S+", rf"\1 = {tmp_path}/file", text)
+    for account in set(re.findall(r"^account = (.*)$", text, re.M)):
+        if f"[account {account}]" not in text:
+            text += f"\n[account {account}]\nhost = pop.provider.example\nuser = {account}\npassword = x\n"
+    if "[relay second]" in text and "[relay]" not in text:
+        text += "\n[relay]\nhost = smtp.provider.example\n"
+    for user in set(re.findall(r"^deliver = ([a-z]+)$", text, re.M)):
+        if f"[user {user}]" not in text:
+            text += f"\n[user {user}]\npassword = x\n"
+    (tmp_path / "ofmsrv.ini").write_text(text)
+    p = subprocess.run([gw.OFMCTL, "-d", tmp_path, "check", tmp_path / "ofmsrv.ini"], capture_output=True, text=True)
+    assert p.returncode == 0, p.stdout + p.stderr
