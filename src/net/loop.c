@@ -1,14 +1,16 @@
 #include "net/loop.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "net/trust.h"
 
 #include <event2/thread.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+enum { TURNS_US = 2000 };
 
 struct post {
 	struct post *next;
@@ -24,6 +26,8 @@ struct loop {
 	struct post *first, **last;
 	struct trust *trust; /* NULL until somebody asks */
 	LIST_HEAD(, loop_orphan) orphans;
+	TAILQ_HEAD(, loop_turn) turns;
+	struct loop_timer *turns_timer;
 };
 
 struct loop_timer {
@@ -56,6 +60,23 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+static void on_turns(void *arg)
+{
+	struct loop *l = arg;
+	int64_t end = clock_mono_us() + TURNS_US;
+	struct loop_turn *t;
+
+	while ((t = TAILQ_FIRST(&l->turns)) != NULL) {
+		loop_turn_leave(l, t);
+		t->fn(t->arg);
+		if (clock_mono_us() >= end)
+			break;
+	}
+	/* A timer, not an active event, which would come before the kernel was asked who else has something. */
+	if (!TAILQ_EMPTY(&l->turns))
+		loop_timer_set(l->turns_timer, 0);
+}
+
 struct loop *loop_new(void)
 {
 	struct loop *l = xcalloc(1, sizeof *l);
@@ -63,6 +84,7 @@ struct loop *loop_new(void)
 	evthread_use_pthreads();
 	pthread_mutex_init(&l->lock, NULL);
 	l->last = &l->first;
+	TAILQ_INIT(&l->turns);
 	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	l->base = event_base_new();
 	if (l->wake_fd < 0 || l->base == NULL)
@@ -70,6 +92,7 @@ struct loop *loop_new(void)
 	l->wake = event_new(l->base, l->wake_fd, EV_READ | EV_PERSIST, on_wake, l);
 	if (l->wake == NULL || event_add(l->wake, NULL) != 0)
 		goto fail;
+	l->turns_timer = loop_timer_new(l, on_turns, l);
 	return l;
 fail:
 	loop_free(&l);
@@ -100,6 +123,7 @@ void loop_free(struct loop **lp)
 		next = LIST_NEXT(o, link);
 		o->end(o->arg);
 	}
+	loop_timer_free(&l->turns_timer);
 	if (l->wake != NULL)
 		event_free(l->wake);
 	if (l->base != NULL)
@@ -200,4 +224,21 @@ void loop_timer_free(struct loop_timer **t)
 	event_free((*t)->ev);
 	free(*t);
 	*t = NULL;
+}
+
+void loop_turn_ask(struct loop *l, struct loop_turn *t, void (*fn)(void *arg), void *arg)
+{
+	if (t->waiting)
+		return;
+	*t = (struct loop_turn){.fn = fn, .arg = arg, .waiting = true};
+	if (TAILQ_EMPTY(&l->turns))
+		loop_timer_set(l->turns_timer, 0);
+	TAILQ_INSERT_TAIL(&l->turns, t, link);
+}
+
+void loop_turn_leave(struct loop *l, struct loop_turn *t)
+{
+	if (t->waiting)
+		TAILQ_REMOVE(&l->turns, t, link);
+	t->waiting = false;
 }

@@ -3,6 +3,7 @@
 #define OFM_NET_LOOP_H
 
 #include <event2/event.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -29,6 +30,19 @@ struct loop_timer *loop_timer_new(struct loop *l, void (*fn)(void *arg), void *a
 void loop_timer_set(struct loop_timer *t, int64_t ms); /* from now; replaces an earlier setting */
 void loop_timer_cancel(struct loop_timer *t);
 void loop_timer_free(struct loop_timer **t);
+
+/* Bulk work that comes in pieces, at the back of what people wait for: those who asked have their turn one after
+ * another, as many in a round of the loop as fit into two milliseconds, one at least. Part of its owner, zeroed; loop
+ * thread only. */
+struct loop_turn {
+	TAILQ_ENTRY(loop_turn) link;
+	void (*fn)(void *arg); /* one piece; it may ask again, or free the owner */
+	void *arg;
+	bool waiting;
+};
+void loop_turn_ask(struct loop *l, struct loop_turn *t, void (*fn)(void *arg), void *arg);
+/* It does not want its turn any more, if it wanted one. */
+void loop_turn_leave(struct loop *l, struct loop_turn *t);
 
 /* Part of something that has no owner any more and ends by itself, later: where the loop ends first, loop_free calls
  * end(arg), which frees it. Loop thread only. */

@@ -16,6 +16,9 @@ enum { TRANSCRIPT_MAX = 64 * 1024, REPLY_MAX = 1024 };
 struct watch {
 	struct outside *o;
 	struct event *ev;
+	struct loop_turn turn; /* a step of a handshake may be a millisecond's work */
+	curl_socket_t fd;
+	short what;
 };
 
 void outside_enter(struct outside *o)
@@ -130,11 +133,22 @@ static void act(struct outside *o, curl_socket_t fd, int flags)
 	outside_leave(o);
 }
 
+static void step(void *arg)
+{
+	struct watch *w = arg;
+	short what = w->what;
+
+	w->what = 0;
+	act(w->o, w->fd, (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0));
+}
+
 static void on_socket(evutil_socket_t fd, short what, void *arg)
 {
 	struct watch *w = arg;
 
-	act(w->o, fd, (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0));
+	w->fd = fd;
+	w->what |= what;
+	loop_turn_ask(w->o->loop, &w->turn, step, w);
 }
 
 static void on_curl_timer(void *arg)
@@ -147,6 +161,7 @@ static void drop_watch(struct outside *o, curl_socket_t fd, struct watch *w)
 	if (w == NULL)
 		return;
 	event_free(w->ev);
+	loop_turn_leave(o->loop, &w->turn);
 	free(w);
 	curl_multi_assign(o->multi, fd, NULL);
 }

@@ -9,7 +9,7 @@
 
 enum outside_state { OUTSIDE_OPENING, OUTSIDE_LIVE, OUTSIDE_DEAD };
 
-enum { OUTSIDE_SEND_CHUNK = 16 * 1024, OUTSIDE_HIGH_WATER = 256 * 1024, OUTSIDE_TURN = 256 * 1024 };
+enum { OUTSIDE_SEND_CHUNK = 16 * 1024, OUTSIDE_HIGH_WATER = 256 * 1024, OUTSIDE_TURN = 32 * 1024 };
 
 struct outside {
 	struct loop *loop;
@@ -41,7 +41,7 @@ struct outside {
 	bool paused, full;
 	char *chunk; /* what curl_easy_send was offered: TLS wants the same bytes at the same place again */
 	size_t chunk_at, chunk_n;
-	struct loop_timer *again; /* reads on in the next turn */
+	struct loop_turn turn; /* to read */
 	struct loop_timer *silence;
 	int64_t silence_ms, last_ms;
 };

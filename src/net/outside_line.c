@@ -68,14 +68,16 @@ static bool receive_some(struct outside *o, size_t *got)
 	return false;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+static void read_soon(struct outside *o);
+
+static void read_turn(void *arg)
 {
 	struct outside *o = arg;
 	size_t got = 0;
 	bool more = true;
 
-	(void)fd;
-	(void)what;
+	if (o->state != OUTSIDE_LIVE || o->paused || o->full)
+		return;
 	outside_enter(o);
 	while (more && !o->paused && got < OUTSIDE_TURN && evbuffer_get_length(o->in) < OUTSIDE_HIGH_WATER)
 		more = receive_some(o, &got);
@@ -88,9 +90,21 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		if (o->paused || o->full)
 			event_del(o->rd);
 		else if (more) /* others first, then go on, even if the socket stays quiet */
-			loop_timer_set(o->again, 0);
+			read_soon(o);
 	}
 	outside_leave(o);
+}
+
+static void read_soon(struct outside *o)
+{
+	loop_turn_ask(o->loop, &o->turn, read_turn, o);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	read_soon(arg);
 }
 
 static void resume_reading(struct outside *o)
@@ -98,15 +112,7 @@ static void resume_reading(struct outside *o)
 	if (o->state != OUTSIDE_LIVE || o->paused || o->full)
 		return;
 	event_add(o->rd, NULL);
-	loop_timer_set(o->again, 0);
-}
-
-static void on_again(void *arg)
-{
-	struct outside *o = arg;
-
-	if (o->state == OUTSIDE_LIVE && !o->paused && !o->full)
-		on_readable(-1, EV_READ, o);
+	read_soon(o);
 }
 
 static void on_in_changed(struct evbuffer *b, const struct evbuffer_cb_info *info, void *arg)
@@ -220,13 +226,12 @@ int outside_line_start(struct outside *o)
 	o->wr = event_new(loop_base(o->loop), fd, EV_WRITE, on_writable, o);
 	o->chunk = xmalloc(OUTSIDE_SEND_CHUNK);
 	o->silence = loop_timer_new(o->loop, on_silence, o);
-	o->again = loop_timer_new(o->loop, on_again, o);
 	evbuffer_add_cb(o->in, on_in_changed, o);
 	evbuffer_add_cb(o->out, on_out_changed, o);
 	if (!o->paused)
 		event_add(o->rd, NULL);
 	event_add(o->wr, NULL);
-	loop_timer_set(o->again, 0); /* bytes may have come together with the handshake's last */
+	read_soon(o); /* bytes may have come together with the handshake's last */
 	o->state = OUTSIDE_LIVE;
 	arm_silence(o);
 	return 0;
@@ -240,7 +245,7 @@ void outside_line_stop(struct outside *o)
 		event_free(o->wr);
 	o->rd = o->wr = NULL;
 	loop_timer_free(&o->silence);
-	loop_timer_free(&o->again);
+	loop_turn_leave(o->loop, &o->turn);
 	free(o->chunk);
 	o->chunk = NULL;
 	o->chunk_at = o->chunk_n = 0;
