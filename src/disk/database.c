@@ -16,6 +16,8 @@
 enum {
 	BATCH_JOBS = 200,
 	BATCH_BYTES = 1024 * 1024,
+	BATCH_BYTES_SHARED = 192 * 1024, /* while somebody at a mail program waits for his commits */
+	SHARED_MS = 2000,                /* so long after his last */
 	LANES = 128,
 	CROWD_MAX_US = 10 * 1000,
 	CHECK_PAGES = 16 * 1024,
@@ -51,6 +53,7 @@ struct database {
 	size_t next_lane, waiting, wanted; /* wanted: so many waiting wake the writer */
 	size_t crowd;                      /* the writer's: jobs of the last batch */
 	int64_t commit_us;                 /* how long it took */
+	int64_t submission_ms;             /* when somebody last submitted */
 	struct read_job *first_read, **last_read;
 	bool ending, checkpoint_wanted, checkpoint_ending;
 };
@@ -143,8 +146,10 @@ static struct db_node *take_batch(struct database *d)
 {
 	struct db_node *batch = NULL, **last = &batch;
 	size_t n = 0, bytes = 0;
+	bool shared = clock_mono_ms() - d->submission_ms < SHARED_MS;
+	size_t most = shared ? BATCH_BYTES_SHARED : BATCH_BYTES;
 
-	while (d->waiting > 0 && n < BATCH_JOBS && bytes < BATCH_BYTES) {
+	while (d->waiting > 0 && n < BATCH_JOBS && bytes < most) {
 		struct lane *lane = &d->lanes[d->next_lane];
 		d->next_lane = (d->next_lane + 1) % LANES;
 		struct db_node *node = lane->first;
@@ -314,6 +319,7 @@ void database_start(struct database *d, struct loop *l)
 	sigset_t all, before;
 
 	d->loop = l;
+	d->submission_ms = clock_mono_ms() - SHARED_MS;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (pthread_create(&d->write_thread, NULL, write_loop, d) != 0 ||
@@ -331,6 +337,8 @@ void database_submit(struct database *d, const struct db_job *job)
 
 	n->job = *job;
 	pthread_mutex_lock(&d->lock);
+	if (job->lane == DB_LANE_SMTP)
+		d->submission_ms = clock_mono_ms();
 	*lane->last = n;
 	lane->last = &n->next;
 	d->waiting++;
