@@ -17,7 +17,7 @@ void process_guard_memory(void);
 int process_confine(const struct config *c, int *landlock, struct err *e);
 /* Whether the confined process can read the files that a new configuration names. 0, or -1 with e. */
 int process_reaches(const struct config *c, struct err *e);
-/* As many descriptors as allowed, no new privileges. */
+/* As many descriptors as allowed, no new privileges, few heaps. Before there are threads. */
 void process_limits(void);
 
 #endif
