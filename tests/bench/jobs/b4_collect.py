@@ -1,23 +1,10 @@
 """B4: collect 100 accounts × 40 messages over TLS, near and far. B5: one account × 1,000."""
-import contextlib
-
-from lib import ca as authority, scratch
+from lib import ca as authority
 from rig import collectors, tools
 from rig.contest import Contest, Row
 
 SIZE = 4096
 FAR_MS = 60
-
-
-@contextlib.contextmanager
-def provider(cert, key, boxes, messages, ms):
-    """A fresh provider that costs little, behind a long line where ms > 0; gives its port."""
-    with contextlib.ExitStack() as stack:
-        s = stack.enter_context(tools.Server("null_pop3", scratch.free_port(), boxes=boxes, messages=messages, size=SIZE,
-                                             cert=cert, key=key))
-        if ms > 0:
-            s = stack.enter_context(tools.Server("delay_proxy", scratch.free_port(), to=s.port, ms=ms // 2))
-        yield s.port
 
 
 class Collecting:
@@ -28,19 +15,19 @@ class Collecting:
         self.cert, self.key = ca.issue("collect.test")
 
     def timed(self, run):
-        with provider(self.cert, self.key, self.boxes, self.messages, self.ms) as port:
+        with collectors.Provider(self.cert, self.key, self.boxes, self.messages, SIZE, self.ms) as provider:
             tools.settle_disk()
-            return run(port)
+            return run(provider)
 
     def program(self, name, at_once=1):
-        return lambda: self.timed(lambda port: collectors.collect(name, at_once, self.ca.cert, port, self.boxes,
-                                                                  self.messages, SIZE))
+        return lambda: self.timed(lambda p: collectors.collect(name, at_once, self.ca.cert, p.port, self.boxes, self.messages,
+                                                               SIZE))
 
     def ours(self):
-        return self.timed(lambda port: collectors.ours(self.ca.cert, port, self.boxes, self.messages, SIZE))
+        return self.timed(lambda p: collectors.ours(self.ca.cert, p, self.boxes, self.messages, SIZE))
 
     def null(self):
-        return self.timed(lambda port: collectors.null(True, port, self.boxes, self.messages, SIZE, min(self.boxes, 100)))
+        return self.timed(lambda p: collectors.null(self.ca.cert, p.port, self.boxes, self.messages, SIZE, min(self.boxes, 100)))
 
 
 def b4(o):

@@ -4,7 +4,7 @@ import threading
 import time
 
 from lib import ca as authority, scratch
-from rig import memory, peers, tools
+from rig import collectors, memory, peers, tools
 from rig.contest import Row
 
 from . import b4_collect, b8_memory
@@ -29,8 +29,8 @@ def latency(o):
     cert, key = ca.issue("collect.test")
     boxes, n, stop = 100, o.scaled(300), threading.Event()
     try:
-        with b4_collect.provider(cert, key, boxes, o.scaled(1000), 20) as port:
-            sections = {f"account a{i}": {"host": "127.0.0.1", "port": port, "user": f"a{i}", "password": "x", "ca_file": ca.cert,
+        with collectors.Provider(cert, key, boxes, o.scaled(1000), b4_collect.SIZE, 20) as provider:
+            sections = {f"account a{i}": {"host": "127.0.0.1", "port": provider.port, "user": f"a{i}", "password": "x", "ca_file": ca.cert,
                                           "deliver": f"u{2 + i % 18}"} for i in range(boxes)}
             s = peers.Ours(20, {"sync": {"parallel": 100}, **sections})
             b8_memory.big_box(s.folders[0], o.scaled(100000))
