@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "config/config.h"
 #include "sort/sorter.h"
+#include "store/installation.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -88,9 +89,19 @@ static char *home_for(const struct ctl_options *o, const char *file)
 	return xstrdup(o->home);
 }
 
+static char *folders_error(const struct config *c, const char **key, bool *fault)
+{
+	struct err e = {0, ""};
+	enum installation_seen seen = installation_look(c->mailboxes, c->outqueue, c->state, key, &e);
+
+	*fault = seen == INSTALLATION_WRONG;
+	return seen == INSTALLATION_FINE ? NULL : xstrdup(e.text);
+}
+
 static int check(const struct ctl_options *o, const char *file)
 {
-	static const struct config_hooks hooks = {.pattern_error = sorter_pattern_error};
+	static const struct config_hooks hooks = {.pattern_error = sorter_pattern_error,
+	                                          .folders_error = folders_error};
 	struct config_findings found;
 	char *home = home_for(o, file);
 	struct config *c = config_load_with(file, home, &hooks, &found);

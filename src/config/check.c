@@ -31,6 +31,20 @@ static void check_folder(struct loader *l, const char *key, const char *path)
 		               path);
 }
 
+static void check_installation(struct loader *l)
+{
+	const char *key = "";
+	bool fault = false;
+	bool looks = l->hooks != NULL && l->hooks->folders_error != NULL;
+	char *text = looks ? l->hooks->folders_error(l->c, &key, &fault) : NULL;
+
+	if (text != NULL && fault)
+		findings_fault(l->found, single(l, SECTION_SERVER, key), "%s", text);
+	else if (text != NULL)
+		findings_warning(l->found, single(l, SECTION_SERVER, key), "%s", text);
+	free(text);
+}
+
 static void check_folders(struct loader *l)
 {
 	struct config *c = l->c;
@@ -41,6 +55,7 @@ static void check_folders(struct loader *l)
 	if (strcmp(c->mailboxes, c->outqueue) == 0)
 		findings_fault(l->found, single(l, SECTION_SERVER, "outqueue"),
 		               "mailboxes is the same folder; name another");
+	check_installation(l);
 	if (strlen(c->control) >= sizeof un.sun_path)
 		findings_fault(l->found, single(l, SECTION_SERVER, "control"),
 		               "a socket's path has at most %zu bytes, and this has %zu; choose a shorter one",

@@ -189,6 +189,9 @@ struct config_findings {
 struct config_hooks {
 	/* Why this is no PCRE2 pattern (the caller frees), or NULL where it is one: sorter_pattern_error. */
 	char *(*pattern_error)(const char *pattern);
+	/* NULL where nobody looks. Whether the three folders belong together: NULL, or why not (the caller frees), with
+	 * the key of [server] that it is about, and whether a start would fail. */
+	char *(*folders_error)(const struct config *c, const char **key, bool *fault);
 };
 
 /* Reads and checks FILE; collects every fault and warning in one pass. Returns a snapshot with one reference where

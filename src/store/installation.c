@@ -5,8 +5,11 @@
 #include "disk/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ID_BYTES = 16, ID_TEXT = 2 * ID_BYTES };
 
@@ -54,52 +57,111 @@ static void draw(struct id *id)
 		snprintf(id->text + 2 * i, 3, "%02x", r[i]);
 }
 
-static int folder_is_strange(const char *key, const struct id *found, struct err *e)
+struct ids {
+	struct id mailboxes, outqueue, state;
+};
+
+static int read_ids(int mailboxes, int outqueue, int state, struct ids *x, struct err *e)
 {
-	return err_set(
+	bool ok = read_id(mailboxes, id_file, &x->mailboxes, e) == 0 &&
+	          read_id(outqueue, id_file, &x->outqueue, e) == 0 && read_id(state, state_file, &x->state, e) == 0;
+	return ok ? 0 : -1;
+}
+
+static bool same(const struct id *a, const struct id *b)
+{
+	return strcmp(a->text, b->text) == 0;
+}
+
+static bool stands(const struct id *id)
+{
+	return id->text[0] != '\0';
+}
+
+/* The key whose folder is the wrong one, and why in e; NULL where all may be used. */
+static const char *wrong_folder(const struct ids *x, struct err *e)
+{
+	const struct id *wrong = !same(&x->mailboxes, &x->state) ? &x->mailboxes : &x->outqueue;
+
+	if (!stands(&x->state)) {
+		if (!stands(&x->mailboxes) || !stands(&x->outqueue) || same(&x->mailboxes, &x->outqueue))
+			return NULL;
+		err_set(e, 0,
+		        "it belongs to another installation than mailboxes (their %s differ); use two folders that "
+		        "belong together, or remove %s from the one that is to join the other",
+		        id_file, id_file);
+		return "outqueue";
+	}
+	if (same(wrong, &x->state))
+		return NULL;
+	err_set(
 	    e, 0,
-	    "[server] %s: this is not the folder that the gateway used before (its %s %s). Is its disk "
-	    "mounted? If the folder is meant to be a new one, remove %s from the state folder and start again",
-	    key, id_file, found->text[0] != '\0' ? "differs" : "is missing", state_file);
+	    "this is not the folder that the gateway used before (its %s %s). Is its disk mounted? If the folder is "
+	    "meant to be a new one, remove %s from the state folder and start again",
+	    id_file, stands(wrong) ? "differs" : "is missing", state_file);
+	return wrong == &x->mailboxes ? "mailboxes" : "outqueue";
 }
 
 /* The state folder is new: what the other two agree on is the installation. */
-static int adopt(int mailboxes, int outqueue, int state, struct id *m, const struct id *q, enum installation *what,
-                 struct err *e)
+static int adopt(int mailboxes, int outqueue, int state, const struct ids *x, enum installation *what, struct err *e)
 {
+	struct id id = stands(&x->mailboxes) ? x->mailboxes : x->outqueue;
+
 	*what = INSTALLATION_STATE_LOST;
-	if (m->text[0] != '\0' && q->text[0] != '\0' && strcmp(m->text, q->text) != 0)
-		return err_set(
-		    e, 0,
-		    "[server] mailboxes and outqueue belong to two different installations (their %s differ); "
-		    "use two folders that belong together, or remove %s from the one that is to join the other",
-		    id_file, id_file);
-	struct id id = m->text[0] != '\0' ? *m : *q;
-	if (id.text[0] == '\0') {
+	if (!stands(&id)) {
 		*what = INSTALLATION_NEW;
 		draw(&id);
 	}
 	/* The state's id last: until it stands, this step simply happens again. */
-	if (m->text[0] == '\0' && write_id(mailboxes, id_file, &id, e) != 0)
+	if (!stands(&x->mailboxes) && write_id(mailboxes, id_file, &id, e) != 0)
 		return -1;
-	if (q->text[0] == '\0' && write_id(outqueue, id_file, &id, e) != 0)
+	if (!stands(&x->outqueue) && write_id(outqueue, id_file, &id, e) != 0)
 		return -1;
 	return write_id(state, state_file, &id, e);
 }
 
 int installation_check(int mailboxes, int outqueue, int state, enum installation *what, struct err *e)
 {
-	struct id m, q, s;
+	struct err why = {0, ""};
+	struct ids x;
 
-	if (read_id(mailboxes, id_file, &m, e) != 0 || read_id(outqueue, id_file, &q, e) != 0 ||
-	    read_id(state, state_file, &s, e) != 0)
+	if (read_ids(mailboxes, outqueue, state, &x, e) != 0)
 		return -1;
-	if (s.text[0] == '\0')
-		return adopt(mailboxes, outqueue, state, &m, &q, what, e);
-	if (strcmp(m.text, s.text) != 0)
-		return folder_is_strange("mailboxes", &m, e);
-	if (strcmp(q.text, s.text) != 0)
-		return folder_is_strange("outqueue", &q, e);
+	const char *key = wrong_folder(&x, &why);
+	if (key != NULL)
+		return err_set(e, 0, "[server] %s: %s", key, why.text);
+	if (!stands(&x.state))
+		return adopt(mailboxes, outqueue, state, &x, what, e);
 	*what = INSTALLATION_KNOWN;
 	return 0;
+}
+
+enum installation_seen installation_look(const char *mailboxes, const char *outqueue, const char *state,
+                                         const char **key, struct err *e)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	int fd[] = {open(mailboxes, flags), open(outqueue, flags), open(state, flags)};
+	bool first = fd[2] < 0 && errno == ENOENT; /* the start makes it */
+	enum installation_seen seen = INSTALLATION_FINE;
+	struct ids x = {{""}, {""}, {""}};
+
+	if (fd[0] >= 0 && fd[1] >= 0 && (fd[2] >= 0 || first) && read_id(fd[0], id_file, &x.mailboxes, e) == 0 &&
+	    read_id(fd[1], id_file, &x.outqueue, e) == 0 && (first || read_id(fd[2], state_file, &x.state, e) == 0)) {
+		*key = wrong_folder(&x, e);
+		if (*key != NULL)
+			seen = INSTALLATION_WRONG;
+		else if (!stands(&x.state) && (stands(&x.mailboxes) || stands(&x.outqueue)))
+			seen = INSTALLATION_WITHOUT_STATE;
+	}
+	if (seen == INSTALLATION_WITHOUT_STATE) {
+		*key = "state";
+		err_set(
+		    e, 0,
+		    "mailboxes and outqueue were used before, and this folder was not. Is its disk mounted? A start "
+		    "would make a new database, and hold the outgoing mail");
+	}
+	for (size_t i = 0; i < sizeof fd / sizeof *fd; i++)
+		if (fd[i] >= 0)
+			close(fd[i]);
+	return seen;
 }

@@ -15,4 +15,13 @@ enum installation {
 /* Descriptors of the three folders. 0 and *what; -1 with advice in e: nothing may be touched. Blocks. */
 int installation_check(int mailboxes, int outqueue, int state, enum installation *what, struct err *e);
 
+enum installation_seen {
+	INSTALLATION_FINE,          /* or nobody can tell from here */
+	INSTALLATION_WITHOUT_STATE, /* a start would build a new database; *key and e say what to look at */
+	INSTALLATION_WRONG          /* a start would fail; the same */
+};
+/* What a start would find, by the folders' paths; changes nothing. *key: which of [server] it is about. */
+enum installation_seen installation_look(const char *mailboxes, const char *outqueue, const char *state,
+                                         const char **key, struct err *e);
+
 #endif

@@ -8,7 +8,7 @@ import pytest
 
 from crash import peers, shim
 from lib import scratch
-from lib.gateway import OFMSRV, message
+from lib.gateway import OFMCTL, OFMSRV, message
 
 TROUBLE = "delivery.trouble"
 
@@ -148,6 +148,10 @@ def shimmed(gateway):
     scratch.remove(home)
 
 
+def checked(g):
+    return subprocess.run([OFMCTL, "-d", str(g.home), "check"], capture_output=True, text=True, timeout=60)
+
+
 def test_flush_fails_with_eio(shimmed):
     g, s = shimmed
     g.send("anna@office.lan", ["boris@office.lan"], message("before"))
@@ -229,10 +233,47 @@ def test_folder_is_not_mounted(gateway, folder):
     said = [line for line in p.stderr.splitlines() if line.startswith("ofmsrv: ")]
     assert len(said) == 1 and f"[server] {folder}:" in said[0] and "Is its disk mounted?" in said[0], p.stderr
     assert list((g.home / folder).glob("*")) == []
+    c = checked(g)
+    assert c.returncode == 1 and f"[server] {folder}: " in c.stdout and "Is its disk mounted?" in c.stdout
     (g.home / folder).rmdir()
     (g.home / "away").rename(g.home / folder)
+    assert "mounted" not in checked(g).stdout
     g.start()
     assert g.subjects("boris") == ["kept"]
+
+
+def test_state_is_not_mounted(gateway):
+    g = gateway()
+    g.send("anna@office.lan", ["boris@office.lan"], message("kept"))
+    g.wait_box("boris", 1)
+    g.stop()
+    assert "mounted" not in checked(g).stdout
+    (g.home / "state").rename(g.home / "away")
+    (g.home / "state").mkdir()
+    c = checked(g)
+    assert c.returncode == 0 and "[server] state: warning: " in c.stdout and "Is its disk mounted?" in c.stdout
+    assert list((g.home / "state").iterdir()) == []  # it only looked
+    (g.home / "state").rmdir()
+    (g.home / "away").rename(g.home / "state")
+    g.start()
+    assert g.subjects("boris") == ["kept"]
+
+
+def test_folders_of_two_installations(gateway):
+    g, other = gateway(), gateway()
+    g.stop()
+    other.stop()
+    (g.home / "outqueue").rename(g.home / "away")
+    (other.home / "outqueue").rename(g.home / "outqueue")
+    for text in ("Is its disk mounted?", "another installation"):
+        c = checked(g)
+        assert c.returncode == 1 and "[server] outqueue: " in c.stdout and text in c.stdout
+        p = subprocess.run([OFMSRV, "-d", str(g.home)], capture_output=True, text=True, timeout=60)
+        assert p.returncode == 1 and "[server] outqueue: " in p.stderr and text in p.stderr
+        (g.home / "state/ofmsrv.id").unlink(missing_ok=True)
+    (g.home / "outqueue").rename(other.home / "outqueue")
+    (g.home / "away").rename(g.home / "outqueue")
+    g.start()
 
 
 def test_mailbox_folder_alone_cannot_be_written(gateway, tmpfs):

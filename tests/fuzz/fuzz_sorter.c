@@ -64,7 +64,7 @@ static void add_rule(struct buf *ini, struct slice *in, unsigned number)
 /* NULL where the rules that came out are none. */
 static struct config *make_config(struct slice *in)
 {
-	static const struct config_hooks hooks = {sorter_pattern_error};
+	static const struct config_hooks hooks = {.pattern_error = sorter_pattern_error};
 	unsigned char how = take(in);
 	struct config_findings found;
 	struct buf ini;

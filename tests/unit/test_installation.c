@@ -103,7 +103,7 @@ static void another_installations_folder_stops_the_start(void **state)
 	assert_int_equal(file_write_durable(w->q, ".ofmsrv-id", slice_of("0123456789abcdef0123456789abcdef\n"), &e), 0);
 	refused(w, "differs");
 	assert_int_equal(unlinkat(w->s, "ofmsrv.id", 0), 0);
-	refused(w, "two different installations");
+	refused(w, "[server] outqueue: it belongs to another installation than mailboxes");
 }
 
 static void damage_is_no_absence(void **state)
