@@ -41,7 +41,11 @@ def test_program_reads(served, program, tls):
     for m in sent:
         served.send("anna@office.lan", f"{user}@office.lan", m)
     with program(served.pop3s_port if tls == "tls" else served.pop3_port, tls, served.ca, user, "secret") as p:
-        got = p.read()
+        try:
+            got = p.read()
+        except AssertionError:
+            print(served.log()[-5000:])
+            raise
     assert len(got) == 3
     for m in sent:
         assert sum(mailers.lines(g).endswith(mailers.lines(m)) for g in got) == 1

@@ -34,8 +34,11 @@ class Program:
 
     def run(self, *args, stdin=b"", codes=(0,), user=None):
         env = dict(os.environ, HOME=str(self.home), FETCHMAILHOME=str(self.home), LC_ALL="C.UTF-8")
-        p = subprocess.run([str(a) for a in args], input=stdin, capture_output=True, env=env, timeout=60,
-                           **(dict(user=user, group="nogroup", extra_groups=[]) if user else {}))
+        try:
+            p = subprocess.run([str(a) for a in args], input=stdin, capture_output=True, env=env, timeout=60,
+                               **(dict(user=user, group="nogroup", extra_groups=[]) if user else {}))
+        except subprocess.TimeoutExpired as e:
+            raise AssertionError(f"{args[0]} did not end: {e.stdout} {e.stderr}") from None
         if p.returncode not in codes:
             raise AssertionError(f"{args[0]} ended with {p.returncode}: {p.stdout.decode(errors='replace')} "
                                  f"{p.stderr.decode(errors='replace')}")
