@@ -100,7 +100,8 @@ static struct meaning find_meaning(const struct outside_reading *r)
  * server said was no refusal. */
 static bool refuses(struct slice reply)
 {
-	return reply.n > 0 && reply.p[0] != '.' && reply.p[0] != '2' && !slice_starts_nocase(reply, "+OK");
+	return reply.n > 0 && reply.p[0] != '.' && !slice_starts_nocase(reply, "250") &&
+	       !slice_starts_nocase(reply, "+OK");
 }
 
 enum outside_failure outside_text_explain(const struct outside_reading *r, struct buf *text)

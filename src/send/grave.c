@@ -77,6 +77,8 @@ static void finish(struct burial *b, bool ok)
 		sender_mend_later(s);
 	}
 	burial_free(b);
+	if (!s->burying)
+		runs_buried(s);
 	sender_check_stopped(s);
 }
 

@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUEUEING_MS = 2000 }; /* longer than that nobody waits for a folder that takes no files */
+/* Longer than that nobody waits for a folder that takes no files, or lets none go. */
+enum { QUEUEING_MS = 2000, BURYING_MS = 2000 };
 
 struct run {
 	TAILQ_ENTRY(run) entry;
 	struct sender *s;
 	bool all, started;
 	bool impatient; /* it has waited long enough for what is on its way into the queue */
+	bool lingers;   /* it has waited for the files of what was sent to go */
 	uint64_t done_n, total;
 	bool failed;
 	char *error;
@@ -87,6 +89,11 @@ static void finish(struct run *r)
 
 	if (r->done_n < r->total)
 		return;
+	if (s->burying && !r->lingers) {
+		r->lingers = true;
+		loop_timer_set(r->timer, BURYING_MS);
+		return;
+	}
 	free_run(r);
 	if (TAILQ_EMPTY(&s->runs))
 		lane_rest_all(s);
@@ -142,6 +149,15 @@ void sender_run(struct sender *s, bool all, void (*progress)(void *arg, const st
 	r->timer = loop_timer_new(s->d.loop, on_timer, r);
 	TAILQ_INSERT_TAIL(&s->runs, r, entry);
 	start_if_ready(r);
+}
+
+void runs_buried(struct sender *s)
+{
+	struct run *r;
+
+	TAILQ_FOREACH(r, &s->runs, entry)
+	if (r->lingers)
+		loop_timer_set(r->timer, 0);
 }
 
 void runs_loaded(struct sender *s)

@@ -228,6 +228,7 @@ bool relay_conn_available(const struct relay_conn *c); /* it is being opened, or
 
 void run_attempt_over(struct message *m, bool failed, const char *error);
 void runs_loaded(struct sender *s); /* what had been queued is in the table */
+void runs_buried(struct sender *s); /* no files are on their way out */
 void runs_free(struct sender *s);
 
 void sender_check_stopped(struct sender *s);
