@@ -116,7 +116,7 @@ static const char init_help[] = "Asks for what a first configuration needs (the 
                                 "a commented ini file that `ofmctl check` finds sound. Then it says what to type into "
                                 "Thunderbird. Answers may come from\n"
                                 "a pipe, one a line.\n\n"
-                                "  --force     writes over an ini file that is there\n"
+                                "  --force     writes over an ini file that somebody has changed since its installation\n"
                                 "  --no-test   tries no log-in\n"
                                 "  --no-dns    asks no name server for suggestions\n";
 

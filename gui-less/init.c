@@ -36,7 +36,10 @@ static void ask_account(struct dialog *d, struct init_answers *a, const struct p
 	a->account.user = dialog_ask(d, "  user name there", a->address);
 	if (p->note[0] != '\0')
 		dialog_say("  (%s)\n", p->note);
-	a->account.password = dialog_secret(d, "  password there");
+	if (p->token)
+		a->account.command = dialog_ask(d, "  the command that prints a token", "");
+	else
+		a->account.password = dialog_secret(d, "  password there");
 	a->keep = dialog_ask(d, "  how long collected mail stays there (0 = goes at once, 14d, forever)", "14d");
 }
 
@@ -129,6 +132,7 @@ void init_answers_free(struct init_answers *a)
 		free(logins[i]->security);
 		free(logins[i]->user);
 		free(logins[i]->password);
+		free(logins[i]->command);
 	}
 	for (size_t i = 0; i < a->nusers; i++) {
 		free(a->users[i].name);

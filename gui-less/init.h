@@ -13,6 +13,7 @@ enum { INIT_MOST = 100 };
 
 struct init_login { /* strings as answered; host NULL or "" = none */
 	char *host, *port, *security, *user, *password;
+	char *command; /* instead of a password: prints a token (XOAUTH2) */
 };
 
 struct init_user {

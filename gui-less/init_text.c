@@ -46,6 +46,13 @@ static void put_section(struct buf *out, const char *kind, const char *label)
 	buf_add_str(out, "]\n");
 }
 
+static bool put_secret(struct buf *out, const struct init_login *l)
+{
+	if (l->command == NULL)
+		return put(out, "password", l->password);
+	return put(out, "auth", "xoauth2") && put(out, "password_command", l->command);
+}
+
 static bool put_account(struct buf *out, const struct init_answers *a)
 {
 	char *label = xstrndup(a->address, strcspn(a->address, "@"));
@@ -53,8 +60,8 @@ static bool put_account(struct buf *out, const struct init_answers *a)
 
 	buf_add_str(out, "\n; The external mailbox. Mail is fetched, stored safely here, and only then deleted there.");
 	put_section(out, "account", label[0] != '\0' ? label : "mail");
-	ok = put_login(out, &a->account) && put(out, "user", a->account.user) &&
-	     put(out, "password", a->account.password) && put(out, "keep", a->keep);
+	ok = put_login(out, &a->account) && put(out, "user", a->account.user) && put_secret(out, &a->account) &&
+	     put(out, "keep", a->keep);
 	buf_add_str(out,
 	            "; Mail that no rule takes goes to whom it is addressed to, by alias, else to postmaster. Where\n"
 	            "; somebody shall get all of it, write: deliver = NAME\n");
@@ -72,6 +79,8 @@ static bool put_relay(struct buf *out, const struct init_answers *a)
 		char *label = xstrndup(a->address, strcspn(a->address, "@"));
 		buf_add_str(out, "; user and password are the account's:\n");
 		ok = ok && put(out, "account", label[0] != '\0' ? label : "mail");
+		if (a->account.command != NULL)
+			ok = ok && put(out, "auth", "xoauth2");
 		free(label);
 	} else if (ok && a->relay.user[0] != '\0') {
 		ok = put(out, "user", a->relay.user) && put(out, "password", a->relay.password);

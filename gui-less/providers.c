@@ -11,6 +11,9 @@
 
 #define APP_PASSWORD "It wants an app password, made in the account's security settings; POP must be switched on."
 
+static const char TOKEN[] =
+    "Microsoft takes no passwords here, but tokens (OAuth2), which a command of yours has to print.";
+
 static const struct known {
 	const char *domains; /* separated by spaces */
 	const char *pop3, *smtp;
@@ -23,8 +26,7 @@ static const struct known {
      "It wants a password for external applications, made in the security settings."},
     {"rambler.ru lenta.ru ro.ru", "pop.rambler.ru", "smtp.rambler.ru", 465,
      "Mail programs must be allowed in its settings."},
-    {"outlook.com hotmail.com live.com msn.com", "outlook.office365.com", "smtp-mail.outlook.com", 587,
-     "Microsoft takes no passwords here: set auth = xoauth2 and a password_command that prints a token."},
+    {"outlook.com hotmail.com live.com msn.com", "outlook.office365.com", "smtp-mail.outlook.com", 587, TOKEN},
     {"yahoo.com ymail.com", "pop.mail.yahoo.com", "smtp.mail.yahoo.com", 465, APP_PASSWORD},
     {"aol.com", "pop.aol.com", "smtp.aol.com", 465, APP_PASSWORD},
     {"gmx.de gmx.net gmx.at gmx.ch", "pop.gmx.net", "mail.gmx.net", 587, "POP3 must be switched on in its settings."},
@@ -62,6 +64,7 @@ static bool find_known(const char *domain, struct provider *out)
 		out->smtp_port = k->smtp_port;
 		out->smtp_security = k->smtp_port == 465 ? "tls" : "starttls";
 		out->note = k->note;
+		out->token = k->note == TOKEN;
 		return true;
 	}
 	return false;

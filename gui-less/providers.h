@@ -12,6 +12,7 @@ struct provider {
 	uint16_t pop3_port, smtp_port;
 	const char *pop3_security, *smtp_security; /* as in the ini file */
 	const char *note;                          /* what its users have to know; "" = nothing */
+	bool token;                                /* it takes no passwords, but OAuth2 tokens */
 	bool from_dns;
 };
 

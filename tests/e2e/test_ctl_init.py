@@ -196,6 +196,26 @@ def test_init_knows_the_big_providers(home):
     assert "[pop.gmail.com]" in p.stderr and "[995]" in p.stderr and "app password" in p.stderr
 
 
+def test_init_asks_microsofts_users_for_a_command(home):
+    p = init(home, ["", "firm@outlook.com", "", "", "", "", "/usr/bin/token outlook", "", "", "", "", "", "anna", "", "pw", "",
+                    "", ""], "--no-test", "--no-dns")
+    assert p.returncode == 0 and "takes no passwords" in p.stderr, p.stderr
+    text = (home / "etc/ofmsrv.ini").read_text()
+    assert text.count("auth = xoauth2\n") == 2 and 'password_command = "/usr/bin/token outlook"\n' in text
+    assert "\npassword = " not in text.split("[user")[0]
+
+
+@pytest.mark.parametrize("address,pop3,smtp", [
+    ("a@gmail.com", "pop.gmail.com", "smtp.gmail.com"), ("a@ya.ru", "pop.yandex.ru", "smtp.yandex.ru"),
+    ("a@bk.ru", "pop.mail.ru", "smtp.mail.ru"), ("a@rambler.ru", "pop.rambler.ru", "smtp.rambler.ru"),
+    ("a@yahoo.com", "pop.mail.yahoo.com", "smtp.mail.yahoo.com"), ("a@gmx.de", "pop.gmx.net", "mail.gmx.net")])
+def test_init_takes_a_providers_suggestions(home, address, pop3, smtp):
+    p = init(home, ["", address, "", "", "", "", "pw", "", "", "", "", "", "anna", "", "pw", "", "", ""], "--no-test", "--no-dns")
+    assert p.returncode == 0, p.stderr
+    text = (home / "etc/ofmsrv.ini").read_text()
+    assert f"host = {pop3}\n" in text and f"host = {smtp}\n" in text
+
+
 # ---- DNS ----
 
 def name(text):
