@@ -40,12 +40,20 @@ class Line:
         return line.removesuffix(b"\r")
 
     def until(self, end):
-        while end not in self._pending:
-            if not self._more():
-                raise EOFError(f"closed after {self._pending[-200:]!r}")
-        at = self._pending.index(end) + len(end)
-        got, self._pending = self._pending[:at], self._pending[at:]
-        return got
+        got, seen, more = bytearray(self._pending), 0, True
+        try:
+            while (at := got.find(end, seen)) < 0:  # each byte once: a message may have 100 MiB
+                if not more:
+                    raise EOFError(f"closed after {bytes(got[-200:])!r}")
+                seen, self._pending = max(0, len(got) - len(end) + 1), b""
+                more = self._more()
+                got += self._pending
+        except BaseException:
+            self._pending = bytes(got)
+            raise
+        at += len(end)
+        self._pending = bytes(got[at:])
+        return bytes(got[:at])
 
     def rest(self):
         """All that comes until the peer closes."""
