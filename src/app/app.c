@@ -119,6 +119,13 @@ static int put_aside(struct app *a, struct err *e)
 	return rc;
 }
 
+static void sweep_mailboxes(struct app *a)
+{
+	for (size_t i = 0; i < a->config->nusers; i++)
+		if (!a->config->users[i]->is_daemon)
+			maildir_sweep_tmp(a->maildir, a->config->users[i]->name, clock_wall_s());
+}
+
 static int open_store(struct app *a, struct err *e)
 {
 	bool lost = false;
@@ -126,6 +133,7 @@ static int open_store(struct app *a, struct err *e)
 	if (check_folders(a->config, &lost, e) != 0 || (a->maildir = maildir_open(a->config->mailboxes, e)) == NULL ||
 	    app_create_mailboxes(a, a->config, e) != 0)
 		return -1;
+	sweep_mailboxes(a);
 	if (open_delivery(a, lost, e) == 0)
 		return 0;
 	return database_is_damage(e) && put_aside(a, e) == 0 ? open_delivery(a, true, e) : -1;

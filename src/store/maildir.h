@@ -24,6 +24,8 @@ int maildir_root_fd(const struct maildir *m);
 int maildir_create(struct maildir *m, const char *user, struct err *e);
 /* Flushes what maildir_create has made since the last time; nothing where that is nothing. */
 int maildir_flush(struct maildir *m, struct err *e);
+/* Removes from NAME/tmp what nobody has touched for 36 hours at `now`. */
+void maildir_sweep_tmp(struct maildir *m, const char *user, int64_t now);
 /* Whether such a failure is this one mailbox's own, for somebody to mend: a symbolic link, a file, or a folder of
  * somebody else in its place. All other mailboxes are none the worse. */
 bool maildir_is_broken(int code);

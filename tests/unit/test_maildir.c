@@ -423,6 +423,33 @@ static void without_openat2(void)
 	assert_false(has_openat2());
 }
 
+static void test_stale_files(void **state)
+{
+	enum { NOW = 1000000000, HOUR = 3600 };
+	static const struct {
+		const char *name;
+		int mtime, atime; /* seconds before NOW */
+		bool stays;
+	} files[] = {{"anna/tmp/old", 37 * HOUR, 37 * HOUR, false}, {"anna/tmp/young", 35 * HOUR, 35 * HOUR, true},
+	             {"anna/tmp/read", 37 * HOUR, HOUR, true},      {"anna/tmp/ahead", -HOUR, -HOUR, true},
+	             {"anna/new/old", 37 * HOUR, 37 * HOUR, true},  {"anna/cur/old", 37 * HOUR, 37 * HOUR, true}};
+	struct box *b = *state;
+
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		const struct timespec times[] = {{NOW - files[i].atime, 0}, {NOW - files[i].mtime, 0}};
+		int fd = open(path_of(b, files[i].name), O_CREAT | O_WRONLY, 0600);
+		assert_true(fd >= 0);
+		assert_int_equal(futimens(fd, times), 0);
+		close(fd);
+	}
+	assert_int_equal(symlink("../new/old", path_of(b, "anna/tmp/link")), 0);
+	maildir_sweep_tmp(b->m, "anna", NOW);
+	maildir_sweep_tmp(b->m, "nobody", NOW);
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		assert_int_equal(access(path_of(b, files[i].name), F_OK) == 0, files[i].stays);
+	assert_int_equal(faccessat(AT_FDCWD, path_of(b, "anna/tmp/link"), F_OK, AT_SYMLINK_NOFOLLOW), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +466,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_other_kinds_are_no_messages, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_folder_is_gone, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_names_that_nearly_fit, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_stale_files, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 	};
 
