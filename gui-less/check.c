@@ -78,15 +78,32 @@ static int print_sample(void)
 	return 0;
 }
 
-/* The home that `ofmsrv -c FILE` would have: the current directory, unless FILE is the installed one. */
+/* DIR of DIR/etc/NAME, or NULL. */
+static char *home_around(const char *file)
+{
+	char real[PATH_MAX];
+
+	if (realpath(file, real) == NULL)
+		return NULL;
+	struct slice folder = slice_sub(slice_of(real), 0, (size_t)(strrchr(real, '/') - real));
+	if (folder.n <= 4 || memcmp(folder.p + folder.n - 4, "/etc", 4) != 0)
+		return NULL;
+	return slice_dup(slice_sub(folder, 0, folder.n - 4));
+}
+
+/* Where the relative paths of FILE start: the home that was named or in which we stand; else, of DIR/etc/NAME, it is
+ * DIR; else the current directory, as for `ofmsrv -c FILE`. The installed file has its own. */
 static char *home_for(const struct ctl_options *o, const char *file)
 {
 	char here[PATH_MAX];
 	bool installed = !o->file_given && strcmp(o->file, "/etc/ofmsrv/ofmsrv.ini") == 0;
 
-	if (installed && strcmp(file, o->file) != 0 && getcwd(here, sizeof here) != NULL)
+	if (!installed || strcmp(file, o->file) == 0)
+		return xstrdup(o->home);
+	char *around = home_around(file);
+	if (around == NULL && getcwd(here, sizeof here) != NULL)
 		return xstrdup(here);
-	return xstrdup(o->home);
+	return around != NULL ? around : xstrdup(o->home);
 }
 
 static char *folders_error(const struct config *c, const char **key, bool *fault)

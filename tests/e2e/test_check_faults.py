@@ -135,3 +135,12 @@ def test_a_sound_file_says_so(home):
     ini.write_bytes(b"\xef\xbb\xbf[user postmaster]\npassword = p\n")
     p = subprocess.run([gw.OFMCTL, "-d", str(home), "check", str(ini)], capture_output=True, text=True, timeout=60)
     assert p.returncode == 0 and "no faults, no warnings" in p.stdout, p.stdout
+
+
+@pytest.mark.parametrize("where, home_of_it", [("etc", True), (".", False)])
+def test_paths_of_a_file_named_from_elsewhere(home, tmp_path, where, home_of_it):
+    ini = home / where / "named.ini"
+    ini.write_text("[server]\ndomain = a.lan\n")
+    p = subprocess.run([gw.OFMCTL, "check", str(ini)], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert p.returncode == (0 if home_of_it else 1), p.stdout
+    assert ("does not exist" in p.stdout) == (not home_of_it) and (f"mkdir {tmp_path}/mailboxes" in p.stdout) == (not home_of_it)
