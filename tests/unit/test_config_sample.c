@@ -1,6 +1,5 @@
 /* The committed sample file is what the schema writes, and is sound; large files load quickly. */
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "config/config.h"
 
 #include <setjmp.h>
@@ -11,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -167,15 +167,14 @@ static void large_files_load_quickly(void **state)
 	for (int i = 0; i < 10000; i++)
 		buf_printf(&b, "[rule r%d]\nfield = Subject\ncontains = text %d\ndeliver = u%d, u%d\nstop = yes\n", i,
 		           i, i % 1000, i * 7 % 1000);
-	int64_t start = clock_mono_ms();
+	clock_t start = clock();
 	struct config *c = config_load_text(buf_slice(&b), "ini", home, NULL, &found);
-	int64_t took = clock_mono_ms() - start;
+	clock_t took = clock() - start;
 	assert_non_null(c);
 	assert_int_equal(c->nrules, 10000);
 	assert_string_equal(c->rules[9999].contains, "text 9999");
 	assert_string_equal(config_user_by_alias(c, slice_of("u777@FIRM.example"))->name, "u777");
-	print_message("%lld ms\n", (long long)took);
-	assert_true(took < 5000);
+	assert_true(took / CLOCKS_PER_SEC < 5);
 	config_unref(&c);
 	config_findings_free(&found);
 	buf_free(&b);
@@ -199,13 +198,12 @@ static void hostile_files_load_quickly(void **state)
 	for (int i = 0; i < 20000; i++)
 		buf_printf(&b[4], "[group g%d]\nmembers = g%d\n", i, i + 1);
 	for (size_t k = 0; k < 5; k++) {
-		int64_t start = clock_mono_ms();
+		clock_t start = clock();
 		struct config *c = config_load_text(buf_slice(&b[k]), "ini", home, NULL, &found);
-		int64_t took = clock_mono_ms() - start;
-		print_message("%lld ms\n", (long long)took);
+		clock_t took = clock() - start;
 		assert_null(c);
 		assert_true(found.faults > 0 && found.n <= 10000);
-		assert_true(took < 5000);
+		assert_true(took / CLOCKS_PER_SEC < 5);
 		config_findings_free(&found);
 		buf_free(&b[k]);
 	}

@@ -175,7 +175,7 @@ static void test_timeout_kills_the_group(void **state)
 	assert_true(s->started);
 	assert_true(s->timed_out);
 	assert_int_equal(s->status, 128 + SIGKILL);
-	assert_in_range(clock_mono_ms() - begin, 250, 5000);
+	assert_in_range(clock_mono_ms() - begin, 250, 30000);
 	FILE *f = fopen(pidfile, "r");
 	assert_int_equal(fscanf(f, "%d", &pid), 1);
 	fclose(f);
@@ -195,7 +195,7 @@ static void test_commands_run_side_by_side(void **state)
 		runner_run(f->runner, "sleep 0.4", 10000, on_done, &f->seen);
 	loop_run(f->loop);
 	assert_int_equal(f->seen.calls, 20);
-	assert_in_range(clock_mono_ms() - begin, 350, 4000);
+	assert_in_range(clock_mono_ms() - begin, 350, 7500);
 }
 
 static void test_more_than_the_table_holds(void **state)
@@ -213,10 +213,10 @@ static void test_more_than_the_table_holds(void **state)
 static void test_a_process_left_behind_delays_nothing(void **state)
 {
 	int64_t begin = clock_mono_ms();
-	const struct seen *s = run(*state, "(sleep 3; echo late) & echo up", 10000);
+	const struct seen *s = run(*state, "(sleep 10; echo late) & echo up", 10000);
 
 	assert_string_equal(s->output, "up\n");
-	assert_in_range(clock_mono_ms() - begin, 0, 2000);
+	assert_in_range(clock_mono_ms() - begin, 0, 9000);
 	s = run(*state, "echo down", 10000);
 	assert_string_equal(s->output, "down\n");
 }
