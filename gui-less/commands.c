@@ -109,16 +109,17 @@ static const char test_help[] = "Tries an account or the relay as it stands in t
                                 "  account NAME    an [account NAME]\n"
                                 "  relay [NAME]    [relay], or a [relay NAME]\n";
 
-static const char init_help[] = "Asks for what a first configuration needs (the local domain, the mailbox at the "
-                                "provider, the relay, users, rules),\n"
-                                "suggests the servers of the big providers and those that DNS names for others (RFC "
-                                "6186), tries both log-ins, and writes\n"
-                                "a commented ini file that `ofmctl check` finds sound. Then it says what to type into "
-                                "Thunderbird. Answers may come from\n"
-                                "a pipe, one a line.\n\n"
-                                "  --force     writes over an ini file that somebody has changed since its installation\n"
-                                "  --no-test   tries no log-in\n"
-                                "  --no-dns    asks no name server for suggestions\n";
+static const char init_help[] =
+    "Asks for what a first configuration needs (the local domain, the mailbox at the "
+    "provider, the relay, users, rules),\n"
+    "suggests the servers of the big providers and those that DNS names for others (RFC "
+    "6186), tries both log-ins, and writes\n"
+    "a commented ini file that `ofmctl check` finds sound. Then it says what to type into "
+    "Thunderbird. Answers may come from\n"
+    "a pipe, one a line.\n\n"
+    "  --force     writes over an ini file that somebody has changed since its installation\n"
+    "  --no-test   tries no log-in\n"
+    "  --no-dns    asks no name server for suggestions\n";
 
 static const char top_help[] = "The gateway at a glance, on a terminal: accounts with their progress, the queue, the "
                                "last hour's traffic, a column a\n"
