@@ -76,11 +76,20 @@ static const struct meaning meanings[] = {
     {CURLE_WRITE_ERROR, OUTSIDE_GREETING, "the server's answer does not end"},
 };
 
+/* "-ERR [SYS/TEMP] too busy", "421 4.3.2 come back later": the right kind of server, and it does not want us now. */
+static bool turns_us_away(const struct outside_reading *r)
+{
+	return !r->greeted && (slice_starts_nocase(r->reply, "-ERR") || slice_starts_nocase(r->reply, "4") ||
+	                       slice_starts_nocase(r->reply, "5"));
+}
+
 static struct meaning find_meaning(const struct outside_reading *r)
 {
 	/* A server that talks on behind its agreement to STARTTLS, before the handshake: injected commands. */
 	if (r->rc == CURLE_WEIRD_SERVER_REPLY && r->upgrades && r->greeted)
 		return (struct meaning){r->rc, OUTSIDE_NO_TLS, "the server sent text between STARTTLS and TLS"};
+	if (r->rc == CURLE_WEIRD_SERVER_REPLY && turns_us_away(r))
+		return (struct meaning){r->rc, OUTSIDE_GREETING, "the server refuses this connection"};
 	if (r->rc == CURLE_WRITE_ERROR && !r->greeted)
 		return (struct meaning){r->rc, OUTSIDE_GREETING, "not the answer of such a server"};
 	if (r->rc == CURLE_RECV_ERROR && strstr(r->why, "Too large") != NULL)

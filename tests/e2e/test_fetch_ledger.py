@@ -70,6 +70,7 @@ def test_without_top_the_account_is_held(gateway, provider):
     for kill in (None, True):
         assert g.ctl("sync", "--wait").returncode == 1
         assert held(g)
+        assert len(g.box("postmaster")) == 1, "told before the sync is over"
         if kill:
             g.restart(kill=True)
     assert len(p.said("RETR")) == 25 and p.said("DELE") == []

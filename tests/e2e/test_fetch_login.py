@@ -92,7 +92,9 @@ def test_login_delay_is_kept_even_by_hand(gateway, provider):
 def test_busy_greeting_is_later(gateway, provider):
     p = provider([message("in")], greeting="-ERR [SYS/TEMP] too busy")
     g = gateway({"account one": account(p)})
-    assert g.ctl("sync", "--wait").returncode == 1 and g.box("postmaster") == []
+    told = g.ctl("sync", "--wait")
+    assert told.returncode == 1 and g.box("postmaster") == []
+    assert "the server refuses this connection: -ERR" in told.stderr
     p.greeting = "+OK ready"
     g.sync()
     g.wait_box("anna", 1)
