@@ -354,8 +354,8 @@ void app_free(struct app **ap)
 		return;
 	*ap = NULL;
 	control_free(&a->control);
-	workers_free(&a->other_workers);
-	workers_free(&a->mail_workers);
+	workers_stop(a->other_workers);
+	workers_stop(a->mail_workers);
 	database_stop(a->db);
 	delivery_retire(a->delivery);
 	loop_drain(a->loop);
@@ -370,6 +370,8 @@ void app_free(struct app **ap)
 	pop3_service_free(&a->pop3);
 	passwords_free(&a->passwords);
 	delivery_free(&a->delivery);
+	workers_free(&a->other_workers);
+	workers_free(&a->mail_workers);
 	maildir_free(&a->maildir);
 	database_free(&a->db);
 	runner_stop(&a->runner);

@@ -69,6 +69,17 @@ struct workers *workers_new(struct loop *l, unsigned threads)
 	return w;
 }
 
+void workers_stop(struct workers *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->ending = true;
+	pthread_cond_broadcast(&w->some);
+	pthread_mutex_unlock(&w->lock);
+	for (unsigned i = 0; i < w->n; i++)
+		pthread_join(w->threads[i], NULL);
+	w->n = 0;
+}
+
 void workers_free(struct workers **wp)
 {
 	struct workers *w = *wp;
@@ -76,12 +87,11 @@ void workers_free(struct workers **wp)
 	if (w == NULL)
 		return;
 	*wp = NULL;
-	pthread_mutex_lock(&w->lock);
-	w->ending = true;
-	pthread_cond_broadcast(&w->some);
-	pthread_mutex_unlock(&w->lock);
-	for (unsigned i = 0; i < w->n; i++)
-		pthread_join(w->threads[i], NULL);
+	workers_stop(w);
+	for (struct task *t; (t = w->first) != NULL;) {
+		w->first = t->next;
+		free(t);
+	}
 	pthread_cond_destroy(&w->some);
 	pthread_mutex_destroy(&w->lock);
 	free(w);

@@ -54,12 +54,6 @@ static void deletion_free(struct deletion *del)
 	free(del);
 }
 
-static void deletion_answer(struct deletion *del)
-{
-	del->d->accepting--;
-	del->done(del->arg, del->ok);
-}
-
 /* The next round syncs the unlinks, and then drops the tombstones. */
 static void mourn(struct deletion *del)
 {
@@ -92,6 +86,7 @@ static void after_unlink_again(void *arg)
 {
 	struct deletion *del = arg;
 
+	del->d->accepting--;
 	if (del->unlinked)
 		mourn(del);
 	else
@@ -104,6 +99,7 @@ static void on_unlink_timer(void *arg)
 
 	for (struct deletion *del; (del = TAILQ_FIRST(&d->undeleted)) != NULL;) {
 		TAILQ_REMOVE(&d->undeleted, del, link);
+		d->accepting++; /* a stop waits for it */
 		workers_run(d->workers, unlink_again, after_unlink_again, del);
 	}
 }
@@ -112,7 +108,7 @@ static void after_unlink(void *arg)
 {
 	struct deletion *del = arg;
 
-	deletion_answer(del);
+	del->done(del->arg, del->ok);
 	after_unlink_again(del);
 }
 
@@ -134,7 +130,8 @@ static void after_tombstones(void *arg, enum db_outcome outcome, const struct er
 		submit_tombstones(del);
 		return;
 	}
-	deletion_answer(del);
+	del->d->accepting--;
+	del->done(del->arg, del->ok);
 	deletion_free(del);
 }
 

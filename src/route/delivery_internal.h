@@ -106,7 +106,7 @@ struct delivery {
 	size_t unlinked_count; /* names that placed messages still need: on tmpfs each costs an inode */
 	bool ballast;          /* state/ballast stands */
 	int64_t ample_until;   /* monotonic ms: there was much more room than needed */
-	size_t accepting;      /* acceptances between commit and done */
+	size_t accepting;      /* acceptances between commit and done; deletions, tries to unlink them again too */
 	uint64_t seq;
 	LIST_HEAD(, box) boxes[BOX_BUCKETS];
 	struct pending_list to_write, written, linked;

@@ -68,9 +68,11 @@ static inline void close_world(struct world *w)
 	w->waiting++;
 	delivery_stop(w->delivery, 5000, on_stopped, w);
 	run(w);
-	workers_free(&w->workers);
+	workers_stop(w->workers);
 	database_stop(w->db);
+	loop_drain(w->loop);
 	delivery_free(&w->delivery);
+	workers_free(&w->workers);
 	maildir_free(&w->maildir);
 	database_free(&w->db);
 	loop_free(&w->loop);
