@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 enum { TURNS_US = 2000 };
+#define FOREVER_MS (INT64_MAX / 1000000) /* far away, and no sum of it overflows */
 
 struct post {
 	struct post *next;
@@ -32,6 +33,7 @@ struct loop {
 
 struct loop_timer {
 	struct event *ev;
+	int64_t due_ms;
 	void (*fn)(void *arg);
 	void *arg;
 };
@@ -184,20 +186,35 @@ void loop_disown(struct loop_orphan *o)
 	LIST_REMOVE(o, link);
 }
 
+static void arm(struct loop_timer *t)
+{
+	int64_t ms = t->due_ms - clock_mono_ms();
+
+	if (ms < 0)
+		ms = 0;
+	struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+	evtimer_add(t->ev, &tv);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop_timer *t = arg;
 
 	(void)fd;
 	(void)what;
-	t->fn(t->arg);
+	/* libevent counts from the time at which this turn of the loop began: a timer that was set late in the turn
+	 * comes as much too early, and who then finds nothing due would not set it again. */
+	if (t->due_ms > clock_mono_ms())
+		arm(t);
+	else
+		t->fn(t->arg);
 }
 
 struct loop_timer *loop_timer_new(struct loop *l, void (*fn)(void *arg), void *arg)
 {
 	struct loop_timer *t = xmalloc(sizeof *t);
 
-	*t = (struct loop_timer){NULL, fn, arg};
+	*t = (struct loop_timer){NULL, 0, fn, arg};
 	t->ev = evtimer_new(l->base, on_timer, t);
 	if (t->ev == NULL)
 		abort();
@@ -206,10 +223,8 @@ struct loop_timer *loop_timer_new(struct loop *l, void (*fn)(void *arg), void *a
 
 void loop_timer_set(struct loop_timer *t, int64_t ms)
 {
-	if (ms < 0)
-		ms = 0;
-	struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
-	evtimer_add(t->ev, &tv);
+	t->due_ms = clock_mono_ms() + (ms < FOREVER_MS ? ms : FOREVER_MS);
+	arm(t);
 }
 
 void loop_timer_cancel(struct loop_timer *t)

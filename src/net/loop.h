@@ -27,7 +27,7 @@ void loop_drain(struct loop *l);
 /* A one-shot timer on the loop's thread. Takes nothing; the owner frees it. */
 struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *l, void (*fn)(void *arg), void *arg);
-void loop_timer_set(struct loop_timer *t, int64_t ms); /* from now; replaces an earlier setting */
+void loop_timer_set(struct loop_timer *t, int64_t ms); /* from now, never earlier; replaces an earlier setting */
 void loop_timer_cancel(struct loop_timer *t);
 void loop_timer_free(struct loop_timer **t);
 
