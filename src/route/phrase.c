@@ -35,6 +35,8 @@ static const struct {
     {"TLS is required, and the server does not offer it (*)", "нужен TLS, а сервер его не предлагает (*)"},
     {"the server sent text between STARTTLS and TLS (*)", "сервер прислал текст между STARTTLS и TLS (*)"},
     {"log-in refused: *", "вход отклонён: *"},
+    {"not tried since its log-in was refused; `ofmctl reload` or `ofmctl sync \"*\"` tries it (*)",
+     "не опрашивается с тех пор, как отказано во входе; снова опросят `ofmctl reload` и `ofmctl sync \"*\"` (*)"},
     {"log-in refused (*)", "вход отклонён (*)"},
     {"log-in failed: *", "вход не удался: *"},
     {"log-in failed (*)", "вход не удался (*)"},

@@ -126,6 +126,10 @@ static void test_phrases(void **state)
 	    {"550 5.1.1 no such user", "550 5.1.1 no such user"},
 	    {"log-in refused: -ERR [AUTH] no", "вход отклонён: -ERR [AUTH] no"},
 	    {"cannot connect (Failed (7)) (said)", "нет соединения (Failed (7)) (said)"},
+	    {"not tried since its log-in was refused; `ofmctl reload` or `ofmctl sync \"a b\"` tries it (log-in "
+	     "refused: no)",
+	     "не опрашивается с тех пор, как отказано во входе; снова опросят `ofmctl reload` и `ofmctl sync \"a b\"` "
+	     "(вход отклонён: no)"},
 	    {"the server lists message 7 twice", "в списке сервера письмо 7 стоит дважды"},
 	    {"up failed: exit status 3: no carrier", "команда up не удалась: код возврата 3: no carrier"},
 	    {"down failed: killed after 5s, its timeout", "команда down не удалась: остановлена через 5 с, по timeout"},
