@@ -268,6 +268,7 @@ static int run(const struct ctl_options *o, struct dialog *d, struct init_answer
 	struct buf text;
 	int rc;
 
+	dialog_say("%s is going to be written. An empty answer takes what stands in [brackets].\n\n", o->file);
 	ask_all(d, a, use_dns);
 	if (a->nusers == 0)
 		return ctl_error("the answers ended before there was a user; nothing was written");

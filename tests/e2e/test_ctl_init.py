@@ -176,6 +176,7 @@ def test_init_writes_over_the_sample_that_was_installed(home):
     shutil.copy(scratch.ROOT / "etc/ofmsrv.ini", home / "etc/ofmsrv.ini")
     assert init(home, ["firm.lan", "", "anna", "", "pw", "", "", ""]).returncode == 0
     assert "[user anna]" in (home / "etc/ofmsrv.ini").read_text()
+    assert f"{home}/etc/ofmsrv.ini exists already" in init(home, []).stderr
     (home / "etc/ofmsrv.ini").write_text((scratch.ROOT / "etc/ofmsrv.ini").read_text() + "[user boris]\n")
     p = init(home, ["firm.lan", "", "anna", "", "pw", "", "", ""])
     assert p.returncode == 1 and "--force" in p.stderr, "somebody has written in it"
