@@ -1,5 +1,7 @@
 """L: what a user waits while 100 accounts are being collected and a mailbox of 100,000 messages is opened, over and over.
 G: starting with much of everything, after a crash too."""
+import contextlib
+import sqlite3
 import threading
 import time
 
@@ -86,9 +88,35 @@ def outqueue(n):
         s.close()
 
 
+def ledger(n, boxes=100, messages=20):
+    """n messages of earlier days are on record, evenly over the accounts; then each account brings a few new ones."""
+    ca = authority.CA()
+    cert, key = ca.issue("collect.test")
+    try:
+        with collectors.Provider(cert, key, boxes, messages, b4_collect.SIZE, 0) as provider:
+            s = peers.Ours(20, collectors.accounts(ca.cert, provider.port, boxes))
+            try:
+                s.gateway.stop()
+                with contextlib.closing(sqlite3.connect(s.gateway.home / "state/ofmsrv.db")) as db, db:
+                    db.executemany("INSERT INTO ledger(host, user, uidl, size, digest, stored_at, closed, skipped, missed) "
+                                   "VALUES('127.0.0.1', ?, ?, 4096, zeroblob(32), ?, 1, 0, 0)",
+                                   ((f"a{i % boxes}", f"old{i:08d}", int(time.time())) for i in range(n)))
+                seconds, mb = start_time(s)
+                began = time.monotonic()
+                s.gateway.ctl_ok("sync", timeout=tools.DEADLINE)
+                last = tools.wait_until(lambda: provider.emptied() and s.count() >= boxes * messages)
+                return [(f"start with {n:,} messages on record", "s", seconds), (f"PSS with {n:,} messages on record", "MiB", mb),
+                        (f"collect {boxes} accounts × {messages} with {n:,} on record", "s", last - began)]
+            finally:
+                s.close()
+    finally:
+        ca.close()
+
+
 def growth(o):
     rules = {f"rule r{i}": {"field": "Subject", "contains": f"word{i}", "deliver": "u0"} for i in range(10000)}
-    figures = [*grown("1,000 users", {}, 1000), *grown("10,000 rules", rules), *outqueue(o.scaled(100000))]
+    figures = [*grown("1,000 users", {}, 1000), *grown("10,000 rules", rules), *outqueue(o.scaled(100000)),
+               *ledger(o.scaled(30000)), *ledger(o.scaled(3000000))]
     return [Row("G", what, unit, {"ofmsrv": [v]}, better="less") for what, unit, v in figures]
 
 

@@ -113,14 +113,19 @@ class Provider:
         self.close()
 
 
+def accounts(ca, port, boxes, parallel=100):
+    """The sections of a gateway that collects a0 …"""
+    sections = {"sync": {"parallel": min(parallel, 100)}}
+    for i in range(boxes):
+        sections[f"account a{i}"] = {"host": HOST, "port": port, "user": f"a{i}", "password": "x", "ca_file": ca,
+                                     "deliver": f"u{i % 20}"}
+    return sections
+
+
 def ours(ca, provider, boxes, messages, size, parallel=100):
     """Seconds from `ofmctl sync` until all lies in new/ and the provider is empty: what the peers' processes end with. The second
     look that the gateway then takes at each mailbox, since more might have come, is not in it; no peer takes one."""
-    sections = {"sync": {"parallel": min(parallel, 100)}}
-    for i in range(boxes):
-        sections[f"account a{i}"] = {"host": HOST, "port": provider.port, "user": f"a{i}", "password": "x", "ca_file": ca,
-                                     "deliver": f"u{i % 20}"}
-    s = peers.Ours(20, sections)
+    s = peers.Ours(20, accounts(ca, provider.port, boxes, parallel))
     try:
         cpu, began = memory.cpu(s.pid), time.monotonic()
         p = s.gateway.ctl("sync", timeout=tools.DEADLINE)
