@@ -34,6 +34,52 @@ bool utf8_valid(struct slice s)
 	return true;
 }
 
+/* The small letter of a capital. */
+static uint32_t small(uint32_t c)
+{
+	/* Letters stand in blocks, the small ones `by` behind the capitals; by 1: they take turns. */
+	static const struct {
+		uint32_t from, to, by;
+	} capitals[] = {{'A', 'Z', 32},     {0xc0, 0xd6, 32},   {0xd8, 0xde, 32},   {0x100, 0x12f, 1},
+	                {0x132, 0x137, 1},  {0x14a, 0x177, 1},  {0x391, 0x3a1, 32}, {0x3a3, 0x3ab, 32},
+	                {0x400, 0x40f, 80}, {0x410, 0x42f, 32}, {0x460, 0x481, 1},  {0x48a, 0x4bf, 1},
+	                {0x4d0, 0x52f, 1}};
+
+	for (size_t i = 0; i < sizeof capitals / sizeof *capitals && c >= capitals[i].from; i++)
+		if (c <= capitals[i].to)
+			return capitals[i].by == 1 ? c | 1 : c + capitals[i].by;
+	return c;
+}
+
+static uint32_t take_small(struct slice s, size_t *at)
+{
+	uint32_t c = 0;
+	size_t n = utf8_next(s, *at, &c);
+
+	/* Behind every character there is. */
+	if (n == 0)
+		return 0x110000 + (unsigned char)s.p[(*at)++];
+	*at += n;
+	return small(c);
+}
+
+int text_cmp_nocase(struct slice a, struct slice b)
+{
+	size_t i = 0, k = 0;
+
+	while (i < a.n && k < b.n) {
+		uint32_t x = take_small(a, &i), y = take_small(b, &k);
+		if (x != y)
+			return x < y ? -1 : 1;
+	}
+	return (i < a.n) - (k < b.n);
+}
+
+bool text_eq_nocase(struct slice a, struct slice b)
+{
+	return text_cmp_nocase(a, b) == 0;
+}
+
 /* C1 controls, zero-width and bidirectional marks, line and paragraph separators, the byte order mark. */
 static bool unsafe(uint32_t cp)
 {

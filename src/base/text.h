@@ -10,6 +10,10 @@
  * (overlong forms, surrogates and values over U+10FFFF included). */
 size_t utf8_next(struct slice s, size_t at, uint32_t *cp);
 bool utf8_valid(struct slice s);
+/* Order and equality without case in the common Latin, Greek and Cyrillic letters, one for one; independent of the
+ * locale. Bytes that are no UTF-8 count as themselves. */
+int text_cmp_nocase(struct slice a, struct slice b);
+bool text_eq_nocase(struct slice a, struct slice b);
 /* Appends s as one harmless line of at most max bytes: controls, quotes, backslashes, bidirectional marks and
  * bytes that are no UTF-8 become \n, \", \\, \xHH or \u{HEX}; what is cut ends in "…". */
 void text_escape(struct buf *out, struct slice s, size_t max);

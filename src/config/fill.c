@@ -2,6 +2,7 @@
 #include "config/load.h"
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "config/values.h"
 
 #include <pwd.h>
@@ -313,8 +314,8 @@ static bool item_account(const struct filling *f, struct slice text, void *to, s
 	const struct sections *all = &f->l->of[SECTION_ACCOUNT];
 
 	for (size_t i = 0; i < all->n; i++)
-		if (slice_eq_nocase(slice_of(all->v[i]->label), text))
-			return item_name(f, text, to, why);
+		if (text_eq_nocase(slice_of(all->v[i]->label), text))
+			return item_name(f, slice_of(all->v[i]->label), to, why);
 	err_set(why, 0, "there is no such account; add [account %.*s] or correct the name", (int)text.n, text.p);
 	return false;
 }

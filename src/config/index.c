@@ -2,6 +2,7 @@
 #include "config/index.h"
 
 #include "base/alloc.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@ struct config_index {
 static int compare(const void *va, const void *vb)
 {
 	const struct key *a = va, *b = vb;
-	int order = slice_cmp_nocase(a->text, b->text);
+	int order = text_cmp_nocase(a->text, b->text);
 
 	if (order != 0)
 		return order;
@@ -54,17 +55,17 @@ static const struct key *table_find(const struct table *t, struct slice text)
 
 	while (from < to) {
 		size_t middle = from + (to - from) / 2;
-		if (slice_cmp_nocase(t->v[middle].text, text) < 0)
+		if (text_cmp_nocase(t->v[middle].text, text) < 0)
 			from = middle + 1;
 		else
 			to = middle;
 	}
-	return from < t->n && slice_eq_nocase(t->v[from].text, text) ? &t->v[from] : NULL;
+	return from < t->n && text_eq_nocase(t->v[from].text, text) ? &t->v[from] : NULL;
 }
 
 static bool same_as_next(const struct table *t, const struct key *k)
 {
-	return k + 1 < t->v + t->n && slice_eq_nocase(k[0].text, k[1].text);
+	return k + 1 < t->v + t->n && text_eq_nocase(k[0].text, k[1].text);
 }
 
 static void index_users(struct config *c)

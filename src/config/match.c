@@ -2,6 +2,7 @@
 #include "config/load.h"
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "config/values.h"
 
 #include <stdlib.h>
@@ -175,7 +176,7 @@ static int by_header(const void *va, const void *vb)
 
 	if (a->kind != b->kind)
 		return a->kind < b->kind ? -1 : 1;
-	int order = slice_cmp_nocase(slice_of(a->label), slice_of(b->label));
+	int order = text_cmp_nocase(slice_of(a->label), slice_of(b->label));
 	return order != 0 ? order : a->scan->line < b->scan->line ? -1 : 1;
 }
 
@@ -191,7 +192,7 @@ static void find_repeated(struct loader *l)
 	for (size_t i = 0; i < l->nsections; i++) {
 		struct section *s = sorted[i];
 		if (first == NULL || first->kind != s->kind ||
-		    !slice_eq_nocase(slice_of(first->label), slice_of(s->label))) {
+		    !text_eq_nocase(slice_of(first->label), slice_of(s->label))) {
 			first = s;
 			continue;
 		}

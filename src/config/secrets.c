@@ -2,6 +2,7 @@
 #include "config/load.h"
 
 #include "base/alloc.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -115,7 +116,7 @@ static void take_account(struct loader *l, const struct section *s, struct confi
 	const struct config_account *a = NULL;
 
 	for (size_t i = 0; i < l->c->naccounts && a == NULL; i++)
-		if (slice_eq_nocase(slice_of(l->c->accounts[i].label), slice_of(label)))
+		if (text_eq_nocase(slice_of(l->c->accounts[i].label), slice_of(label)))
 			a = &l->c->accounts[i];
 	if (a == NULL) {
 		findings_fault(l->found, section_place(s, "account"),

@@ -2,6 +2,7 @@
 #include "config/load.h"
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "config/values.h"
 
 #include <stdlib.h>
@@ -41,7 +42,7 @@ void users_settle(struct config_users *u)
 static int by_name(const void *va, const void *vb)
 {
 	const struct name *a = va, *b = vb;
-	int order = slice_cmp_nocase(a->name, b->name);
+	int order = text_cmp_nocase(a->name, b->name);
 
 	return order != 0 ? order : (a->user == NULL) - (b->user == NULL); /* the user before a group of its name */
 }
@@ -52,12 +53,12 @@ struct name *load_name(const struct loader *l, struct slice name)
 
 	while (from < to) {
 		size_t middle = from + (to - from) / 2;
-		if (slice_cmp_nocase(l->names[middle].name, name) < 0)
+		if (text_cmp_nocase(l->names[middle].name, name) < 0)
 			from = middle + 1;
 		else
 			to = middle;
 	}
-	return from < l->nnames && slice_eq_nocase(l->names[from].name, name) ? &l->names[from] : NULL;
+	return from < l->nnames && text_eq_nocase(l->names[from].name, name) ? &l->names[from] : NULL;
 }
 
 static void add_everybody(struct loader *l, struct config_users *u)
@@ -150,7 +151,7 @@ static void sort_names(struct loader *l)
 static void check_clashes(struct loader *l)
 {
 	for (size_t i = 1; i < l->nnames; i++)
-		if (l->names[i].user == NULL && slice_eq_nocase(l->names[i - 1].name, l->names[i].name))
+		if (l->names[i].user == NULL && text_eq_nocase(l->names[i - 1].name, l->names[i].name))
 			findings_fault(l->found, section_place(l->names[i].group->section, ""),
 			               "a user has this name; call the group otherwise");
 	for (size_t i = 0; i < l->of[SECTION_GROUP].n; i++) {

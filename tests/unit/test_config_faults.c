@@ -55,6 +55,7 @@ static const struct finding_case structure[] = {
     {"[server] # see [tls]\n", 1, "server", "", "comment behind a section header"},
     {"[server]\n[pop3]\n[SERVER]\n", 3, "SERVER", "", "second time, first in line 1"},
     {"[group a b]\n[group A  B]\n[GROUP a b]\n", 3, "GROUP a b", "", "second time"},
+    {"[group Счёт]\n[group сЧЁт]\n", 2, "group сЧЁт", "", "second time"},
     {"[server]\ndomain = a\nDomain = b\n", 3, "server", "domain", "second time, first in line 2"},
     {"[pop3]\nbind2 = ::1\nBIND2 = ::2\n", 3, "pop3", "bind2", "KEY2"},
     {"domain = x\n[server]\n", 1, "", "domain", "before the first section"},
@@ -184,6 +185,8 @@ static const char *const quiet[] = {
     "[user x]\npassword_file = secret\n[user daemon]\n",
     "[relay]\nhost =\n",
     "[group a]\nmembers = b, u\n[group b]\nmembers = u, *\n",
+    "[group Весь отдел]\nmembers = U\n[sorter]\nunmatched = весь ОТДЕЛ\n",
+    "[account Почта]\nhost = pop.example\nuser = u\npassword = p\nkeep = 0\n" RULE "account = почта\n",
 };
 
 static char *pattern_error(const char *pattern)
