@@ -97,7 +97,7 @@ static void any_record_is_found_among_many(void **state)
 	struct db_conn *c = ((struct world *)*state)->c;
 	struct ledger_records r;
 	struct err e;
-	char uidl[8];
+	char uidl[16];
 
 	for (int i = 0; i < 200; i++) {
 		snprintf(uidl, sizeof uidl, "u%03d", i);
