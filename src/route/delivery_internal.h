@@ -165,7 +165,7 @@ int placing_link_queue(struct delivery *d, struct pending *p);
 int placing_spool(struct delivery *d, struct pending *p); /* writes the spool file(s) from memory */
 void placing_unspool(struct delivery *d, const struct pending *p);
 int placing_sync(struct delivery *d);
-void placing_close_boxes(struct delivery *d);
+void placing_close_boxes(struct pending *p); /* p's alone: the loop adds others meanwhile */
 
 /* Takes a committed message over. */
 void placing_start(struct delivery *d, struct pending *p);

@@ -215,18 +215,15 @@ int placing_link_queue(struct delivery *d, struct pending *p)
 	return link_into(d->outqueue_spool_fd, p->name, d->outqueue_fd, eml);
 }
 
-void placing_close_boxes(struct delivery *d)
+void placing_close_boxes(struct pending *p)
 {
-	struct box *b;
+	for (size_t i = 0; i < p->ndests; i++) {
+		struct box *b = p->dests[i].box;
 
-	for (size_t i = 0; i < BOX_BUCKETS; i++) {
-		LIST_FOREACH(b, &d->boxes[i], link)
-		{
-			if (b->new_fd >= 0)
-				close(b->new_fd);
-			b->new_fd = -1;
-			b->open_error = 0;
-		}
+		if (b->new_fd >= 0)
+			close(b->new_fd);
+		b->new_fd = -1;
+		b->open_error = 0;
 	}
 }
 

@@ -259,7 +259,10 @@ static int link_chunk(struct recovery *r, struct pending_list *failed)
 		TAILQ_REMOVE(&r->chunk, p, link);
 		TAILQ_INSERT_TAIL(failed, p, link);
 	}
-	placing_close_boxes(r->d);
+	TAILQ_FOREACH(p, &r->chunk, link)
+	placing_close_boxes(p);
+	TAILQ_FOREACH(p, failed, link)
+	placing_close_boxes(p);
 	if (placing_sync(r->d) != 0)
 		return err_errno(r->e, "recovery: sync");
 	return 0;

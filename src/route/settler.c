@@ -70,7 +70,8 @@ static void sync_and_link(void *arg)
 		return;
 	TAILQ_FOREACH(p, &r->w, link)
 	link_message(r->d, p);
-	placing_close_boxes(r->d);
+	TAILQ_FOREACH(p, &r->w, link)
+	placing_close_boxes(p);
 }
 
 /* ---- step 4 ---- */
