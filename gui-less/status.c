@@ -40,6 +40,7 @@ static void print_confinement(const json_t *r)
 {
 	const json_t *c = json_object_get(r, "confinement");
 	int64_t uid = client_int(c, "uid"), version = client_int(c, "landlock");
+	// cppcheck-suppress getpwuidCalled ; there is no other thread
 	const struct passwd *pw = getpwuid((uid_t)uid);
 
 	label("Confined");
