@@ -1,5 +1,7 @@
 #include "fetch/pop3_reply.h"
 
+#include "base/bilingual.h"
+
 #include <string.h>
 
 static struct slice next_word(struct slice *rest)
@@ -93,14 +95,7 @@ enum pop3_refusal pop3_reply_refusal(struct slice text, bool login)
 	return contains_any(text, later_words) ? POP3_LATER : POP3_UNCLEAR;
 }
 
-struct words {
-	const char *english, *russian;
-};
-
-static const struct {
-	const char *domain;
-	struct words mend;
-} providers[] = {
+static const struct bilingual_of providers[] = {
     {"gmail.com",
      {"Gmail wants POP switched on (Settings, Forwarding and POP/IMAP) and an app password, which needs "
       "2-step verification; the account's own password is refused.",
@@ -138,7 +133,7 @@ static const struct {
     {"icloud.com", {"iCloud offers no POP3 at all.", "iCloud не даёт POP3 вовсе."}},
 };
 
-static const struct words any_provider = {
+static const struct bilingual any_provider = {
     "Check user and password in the ini file, that POP3 is switched on for the mailbox, and whether the provider "
     "wants an app password.",
     "Проверьте user и password в файле ini, включён ли у ящика POP3 и не требует ли провайдер пароля "
@@ -146,10 +141,7 @@ static const struct words any_provider = {
 
 const char *pop3_reply_mend(const char *host, bool russian)
 {
-	const struct words *w = &any_provider;
+	const struct bilingual *t = bilingual_for(providers, sizeof providers / sizeof providers[0], host);
 
-	for (size_t i = 0; w == &any_provider && i < sizeof providers / sizeof providers[0]; i++)
-		if (slice_in_domain(slice_of(host), providers[i].domain))
-			w = &providers[i].mend;
-	return russian ? w->russian : w->english;
+	return bilingual_in(t != NULL ? t : &any_provider, russian);
 }

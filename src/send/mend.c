@@ -1,20 +1,13 @@
 #include "send/mend.h"
 
-#include "base/slice.h"
+#include "base/bilingual.h"
 
 #include <stddef.h>
 #include <string.h>
 
 enum { PATIENCE = 3, COMMAND_PATIENCE = 2, PORT_SMTP = 25 };
 
-struct words {
-	const char *english, *russian;
-};
-
-static const struct {
-	const char *domain;
-	struct words mend;
-} providers[] = {
+static const struct bilingual_of providers[] = {
     {"gmail.com",
      {"Gmail wants an app password (Google account, Security), which needs 2-step verification;\n"
       "the account's own password is refused.\n",
@@ -48,7 +41,7 @@ static const struct {
       "iCloud принимает только пароль приложения (account.apple.com).\n"}},
 };
 
-static const struct words by_trouble[] = {
+static const struct bilingual by_trouble[] = {
     [MEND_NETWORK] = {"Check the Internet line, and host and port in the relay's section.\n",
                       "Проверьте связь с Интернетом, а в секции сервера host и port.\n"},
     [MEND_BUSY] = {"The server refuses for now. If this lasts, ask the provider.\n",
@@ -71,7 +64,7 @@ static const struct words by_trouble[] = {
                       "Проверьте, нет ли лишних знаков в host, user и password секции сервера.\n"},
 };
 
-static const struct words port_25 = {
+static const struct bilingual port_25 = {
     "Check the Internet line, and host and port in the relay's section. Many lines block port 25:\n"
     "providers take mail on 587 (security = starttls) or 465 (security = tls).\n",
     "Проверьте связь с Интернетом, а в секции сервера host и port. Порт 25 часто закрыт: провайдеры\n"
@@ -91,28 +84,27 @@ unsigned mend_patience(enum mend_trouble t)
 	}
 }
 
-static const struct words *words_for(enum mend_trouble t, const char *host, uint16_t port)
+static const struct bilingual *words_for(enum mend_trouble t, const char *host, uint16_t port)
 {
+	const struct bilingual *own = NULL;
+
 	if (t == MEND_NETWORK && port == PORT_SMTP)
 		return &port_25;
-	for (size_t i = 0; t == MEND_LOGIN && i < sizeof providers / sizeof providers[0]; i++)
-		if (slice_in_domain(slice_of(host), providers[i].domain))
-			return &providers[i].mend;
-	return &by_trouble[t];
+	if (t == MEND_LOGIN)
+		own = bilingual_for(providers, sizeof providers / sizeof providers[0], host);
+	return own != NULL ? own : &by_trouble[t];
 }
 
 const char *mend_text(enum mend_trouble t, const char *host, uint16_t port, bool russian)
 {
-	const struct words *w = words_for(t, host, port);
-
-	return russian ? w->russian : w->english;
+	return bilingual_in(words_for(t, host, port), russian);
 }
 
 /* ---- messages ---- */
 
 static const struct {
 	const char *status; /* its beginning, up to a dot or the end */
-	struct words mend;
+	struct bilingual mend;
 } statuses[] = {
     {"5.1.1", {"Check the address for a typing mistake.", "Проверьте, нет ли опечатки в адресе."}},
     {"5.1.2", {"Check the address behind the @ for a typing mistake.", "Проверьте, нет ли опечатки в адресе после @."}},
@@ -140,19 +132,17 @@ static const struct {
       "Письмо отклонено по правилам, возможно, как спам. Если ответ не поможет, обратитесь к администратору."}},
 };
 
-static const struct words too_late = {"Check the address, or send it again later.",
-                                      "Проверьте адрес или отправьте ещё раз позже."};
+static const struct bilingual too_late = {"Check the address, or send it again later.",
+                                          "Проверьте адрес или отправьте ещё раз позже."};
 
 const char *mend_message(const char *status, bool expired, bool russian)
 {
-	const struct words *w = expired ? &too_late : NULL;
+	const struct bilingual *w = expired ? &too_late : NULL;
 
 	for (size_t i = 0; w == NULL && i < sizeof statuses / sizeof statuses[0]; i++) {
 		size_t n = strlen(statuses[i].status);
 		if (strncmp(status, statuses[i].status, n) == 0 && (status[n] == '\0' || status[n] == '.'))
 			w = &statuses[i].mend;
 	}
-	if (w == NULL)
-		return NULL;
-	return russian ? w->russian : w->english;
+	return w != NULL ? bilingual_in(w, russian) : NULL;
 }
