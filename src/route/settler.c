@@ -431,9 +431,6 @@ static void on_round_timer(void *arg)
 
 	placing_retry(d);
 	start_round(d);
-	/* The loop's clock may be a moment ahead of ours: what is not due yet needs the timer once more. */
-	if (!d->round_running)
-		settler_kick(d, false);
 }
 
 void settler_retry_later(struct delivery *d, struct pending *p)
