@@ -124,17 +124,23 @@ def let_pass(g, clock, step, until, most):
     return gone
 
 
+def sync_with(clocked, relay, verb):
+    """A gateway whose sync has come to that command of a message to this relay."""
+    g, clock = clocked({**to(relay.port), "sync": {"on_send": "no"}})
+    mail(g, "x@far.example")
+    g.wait_queue(1)
+    g.ctl("sync")
+    scratch.wait_for(lambda: relay.verbs(verb), 20, g.log)
+    time.sleep(0.5)
+    return g, clock
+
+
 @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "."])
 def test_relay_silent_after_the_log_in_is_left_after_five_minutes(clocked, liar, verb):
     ended = threading.Event()
     try:
         r = liar(lambda v, a, c: ended.wait(120) and Liar.DROP if v == verb else None, offers=["SIZE 10000000"])
-        g, clock = clocked({**to(r.port), "sync": {"on_send": "no"}})
-        mail(g, "x@far.example")
-        g.wait_queue(1)
-        g.ctl("sync")
-        scratch.wait_for(lambda: r.verbs(verb) if verb != "." else r.verbs("DATA"), 20, g.log)
-        time.sleep(0.5)
+        g, clock = sync_with(clocked, r, "DATA" if verb == "." else verb)
         gone = let_pass(g, clock, 50, lambda: "the server fell silent" in g.log(), 900)
         assert 300 <= gone <= 350, gone
         g.wait_queue(1)
@@ -148,12 +154,7 @@ def test_relay_that_trickles_after_the_log_in_is_left_after_a_quarter_of_an_hour
     try:
         r = liar(offers=["SIZE 10000000"])
         r.reply = trickle(r, ended)
-        g, clock = clocked({**to(r.port), "sync": {"on_send": "no"}})
-        mail(g, "x@far.example")
-        g.wait_queue(1)
-        g.ctl("sync")
-        scratch.wait_for(lambda: r.verbs("DATA"), 20, g.log)
-        time.sleep(0.5)
+        g, clock = sync_with(clocked, r, "DATA")
         gone = let_pass(g, clock, 100, lambda: "send.disconnect" in g.log(), 3000)
         assert 900 <= gone <= 1000, gone
         g.wait_queue(1)

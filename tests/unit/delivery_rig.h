@@ -196,7 +196,8 @@ static inline void settle(struct world *w, const char *user)
 	run(w);
 }
 
-static inline void accept_to(struct world *w, const char *prefix, struct gather *g, const char *a, const char *b)
+static inline enum acceptance_result offer(struct world *w, const char *prefix, struct gather *g, const char *a,
+                                           const char *b)
 {
 	struct acceptance *acc = acceptance_new(w->delivery, DB_LANE_SMTP);
 	size_t m = acceptance_message(acc, slice_of(prefix), g, 0, false);
@@ -207,7 +208,12 @@ static inline void accept_to(struct world *w, const char *prefix, struct gather 
 	w->waiting++;
 	acceptance_commit(&acc, on_done, w);
 	run(w);
-	assert_int_equal(w->result, ACCEPTED);
+	return w->result;
+}
+
+static inline void accept_to(struct world *w, const char *prefix, struct gather *g, const char *a, const char *b)
+{
+	assert_int_equal(offer(w, prefix, g, a, b), ACCEPTED);
 }
 
 static inline void queue_one(struct world *w)

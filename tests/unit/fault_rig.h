@@ -186,16 +186,7 @@ static inline void until_told(struct world *w, int error)
 
 static inline enum acceptance_result give(struct world *w, struct gather *g, const char *a, const char *b)
 {
-	struct acceptance *acc = acceptance_new(w->delivery, DB_LANE_SMTP);
-	size_t m = acceptance_message(acc, slice_of("S: 1\r\n\r\n"), g, 0, false);
-
-	acceptance_to_mailbox(acc, m, a);
-	if (b != NULL)
-		acceptance_to_mailbox(acc, m, b);
-	w->waiting++;
-	acceptance_commit(&acc, on_done, w);
-	run(w);
-	return w->result;
+	return offer(w, "S: 1\r\n\r\n", g, a, b);
 }
 
 static inline unsigned entries(const char *root, const char *rest, bool dots)
