@@ -1,21 +1,14 @@
 /* Every fault and warning by its text: the line, the section, the key, and a piece of what is said. */
 #include "base/alloc.h"
 #include "config/config.h"
+#include "config_home.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-static char home[] = "/tmp/ofm.config.XXXXXX";
 
 struct finding_case {
 	const char *text;
@@ -205,30 +198,6 @@ static void write_file(const char *name, const char *text)
 	assert_non_null(f);
 	fputs(text, f);
 	fclose(f);
-}
-
-static int make_home(void **state)
-{
-	char path[128];
-
-	(void)state;
-	assert_non_null(mkdtemp(home));
-	snprintf(path, sizeof path, "%s/mailboxes", home);
-	assert_int_equal(mkdir(path, 0700), 0);
-	snprintf(path, sizeof path, "%s/outqueue", home);
-	assert_int_equal(mkdir(path, 0700), 0);
-	write_file("pem", "x");
-	write_file("secret", "s\n");
-	return 0;
-}
-
-static int remove_home(void **state)
-{
-	char command[128];
-
-	(void)state;
-	snprintf(command, sizeof command, "rm -rf %s", home);
-	return system(command);
 }
 
 static void complain(const char *text, const struct config_findings *found)
@@ -442,6 +411,14 @@ static void secrets_stay_out_of_findings(void **state)
 	}
 }
 
+static int make_files(void **state)
+{
+	assert_int_equal(make_home(state), 0);
+	write_file("pem", "x");
+	write_file("secret", "s\n");
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -452,5 +429,5 @@ int main(void)
 	    cmocka_unit_test(the_format),         cmocka_unit_test(secrets_stay_out_of_findings),
 	};
 
-	return cmocka_run_group_tests(tests, make_home, remove_home);
+	return cmocka_run_group_tests(tests, make_files, remove_home);
 }

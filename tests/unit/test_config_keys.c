@@ -1,19 +1,12 @@
 /* One row per key: its default, what a good value does, and what a bad one is told. */
 #include "base/alloc.h"
 #include "config/config.h"
+#include "config_home.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#include <cmocka.h>
-
-static char home[] = "/tmp/ofm.config.XXXXXX";
 
 enum shape {
 	STRING,
@@ -170,31 +163,6 @@ static void write_file(const char *name, const char *text)
 	assert_non_null(f);
 	fputs(text, f);
 	fclose(f);
-}
-
-static int make_home(void **state)
-{
-	char path[128];
-
-	(void)state;
-	assert_non_null(mkdtemp(home));
-	for (const char *const *d = (const char *const[]){"mailboxes", "outqueue", "boxes", NULL}; *d != NULL; d++) {
-		snprintf(path, sizeof path, "%s/%s", home, *d);
-		assert_int_equal(mkdir(path, 0700), 0);
-	}
-	write_file("pem", "x");
-	write_file("secret", "from a file\n");
-	write_file("twolines", "one\ntwo\n");
-	return 0;
-}
-
-static int remove_home(void **state)
-{
-	char command[128];
-
-	(void)state;
-	snprintf(command, sizeof command, "rm -rf %s", home);
-	return system(command);
 }
 
 /* What must stand in a section beside the key under test. */
@@ -485,6 +453,15 @@ static void every_key_has_a_row(void **state)
 	assert_int_equal(missing, 0);
 }
 
+static int make_files(void **state)
+{
+	assert_int_equal(make_home(state), 0);
+	write_file("pem", "x");
+	write_file("secret", "from a file\n");
+	write_file("twolines", "one\ntwo\n");
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -494,5 +471,5 @@ int main(void)
 	    cmocka_unit_test(bad_values),
 	};
 
-	return cmocka_run_group_tests(tests, make_home, remove_home);
+	return cmocka_run_group_tests(tests, make_files, remove_home);
 }

@@ -1,42 +1,19 @@
 /* One line of the ini file written anew: every other byte, the mode and the owner stay. */
 #include "base/alloc.h"
 #include "config/config.h"
+#include "config_home.h"
 
 #include <dirent.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #define HASH "$y$j9T$salt$hash/."
 
-static char home[] = "/tmp/ofm.config.XXXXXX";
 static char file[64];
-
-static int make_home(void **state)
-{
-	(void)state;
-	assert_non_null(mkdtemp(home));
-	snprintf(file, sizeof file, "%s/x.ini", home);
-	return 0;
-}
-
-static int remove_home(void **state)
-{
-	char command[128];
-
-	(void)state;
-	snprintf(command, sizeof command, "rm -rf %s", home);
-	return system(command);
-}
 
 static void put(const char *text)
 {
@@ -187,6 +164,14 @@ static void two_at_once(void **state)
 	free(text);
 }
 
+static int make_files(void **state)
+{
+	(void)state;
+	assert_non_null(mkdtemp(home)); /* and nothing in it: what is left behind is counted */
+	snprintf(file, sizeof file, "%s/x.ini", home);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,5 +181,5 @@ int main(void)
 	    cmocka_unit_test(two_at_once),
 	};
 
-	return cmocka_run_group_tests(tests, make_home, remove_home);
+	return cmocka_run_group_tests(tests, make_files, remove_home);
 }

@@ -1,42 +1,13 @@
 /* The committed sample file is what the schema writes, and is sound; large files load quickly. */
 #include "base/alloc.h"
 #include "config/config.h"
+#include "config_home.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-
-#include <cmocka.h>
-
-static char home[] = "/tmp/ofm.config.XXXXXX";
-
-static int make_home(void **state)
-{
-	char path[128];
-
-	(void)state;
-	assert_non_null(mkdtemp(home));
-	snprintf(path, sizeof path, "%s/mailboxes", home);
-	assert_int_equal(mkdir(path, 0700), 0);
-	snprintf(path, sizeof path, "%s/outqueue", home);
-	assert_int_equal(mkdir(path, 0700), 0);
-	return 0;
-}
-
-static int remove_home(void **state)
-{
-	char command[128];
-
-	(void)state;
-	snprintf(command, sizeof command, "rm -rf %s", home);
-	return system(command);
-}
 
 static char *sample(void)
 {
