@@ -88,7 +88,8 @@ static const char report_help[] = "What a day added up to: messages collected, a
                                   "  --day D    today (the default), yesterday, or 2026-11-24\n";
 
 static const char metrics_help[] =
-    "What Prometheus collects, in its text format: counts since the start, the queue, each account.\n\n"
+    "What Prometheus collects, in its text format: counts since the start, the queue, each account. With --json the "
+    "same\nand more, for other programs.\n\n"
     "  --output FILE   writes the file anew, atomically, for node_exporter's textfile collector; where ofmsrv does not "
     "answer,\n"
     "                  that stands in it (ofmsrv_up 0), and the status is 1\n";
@@ -161,8 +162,8 @@ const struct ctl_command ctl_commands[] = {
      "the external mailboxes", account_help, true, ctl_account},
     {"test", "account NAME | relay [NAME]", "try an account or the relay", test_help, true, ctl_test},
     {"top", "", "the gateway at a glance, live", top_help, false, ctl_top},
-    {"metrics", "[--output FILE]", "counts for Prometheus", metrics_help, false, ctl_metrics},
-    {"health", "[--warning T] [--critical T]", "one line for Nagios", health_help, false, ctl_health},
+    {"metrics", "[--output FILE]", "counts for Prometheus", metrics_help, true, ctl_metrics},
+    {"health", "[--warning T] [--critical T]", "one line for Nagios", health_help, true, ctl_health},
     {"reload", "", "read the ini file again", reload_help, false, ctl_reload},
     {"stop", "", "stop the daemon", stop_help, false, ctl_stop},
     {NULL, NULL, NULL, NULL, false, NULL},

@@ -12,7 +12,10 @@ enum level { LEVEL_OK, LEVEL_WARNING, LEVEL_CRITICAL, LEVEL_UNKNOWN };
 
 struct health {
 	enum level level;
-	struct buf why;
+	struct buf why;         /* "" = all is well */
+	int64_t warn, critical; /* seconds in the queue */
+	int64_t queue, age;
+	int accounts, failing;
 };
 
 static void found(struct health *h, enum level level, const char *what, const char *detail)
@@ -28,7 +31,7 @@ static void found(struct health *h, enum level level, const char *what, const ch
 }
 
 /* An account that fails is a warning; all of them, be it a single one, and mail no longer comes in. */
-static void look_at_accounts(struct health *h, const json_t *r, int *enabled, int *failing)
+static void look_at_accounts(struct health *h, const json_t *r)
 {
 	size_t i;
 	json_t *a;
@@ -38,69 +41,81 @@ static void look_at_accounts(struct health *h, const json_t *r, int *enabled, in
 		const char *error = client_text(a, "last_error");
 		if (!client_bool(a, "enabled"))
 			continue;
-		++*enabled;
+		h->accounts++;
 		if (!client_bool(a, "held") && error[0] == '\0')
 			continue;
-		++*failing;
+		h->failing++;
 		found(h, LEVEL_WARNING, client_text(a, "name"),
 		      client_bool(a, "held") ? "held; ofmctl account resume" : error);
 	}
-	if (*enabled > 0 && *failing == *enabled)
+	if (h->accounts > 0 && h->failing == h->accounts)
 		found(h, LEVEL_CRITICAL, "no account can be collected", "");
 }
 
-static void look_at_queue(struct health *h, const json_t *r, int64_t warn, int64_t critical)
+static void look_at_queue(struct health *h, const json_t *r)
 {
 	const json_t *q = json_object_get(r, "queue");
-	int64_t oldest = client_int(q, "oldest_at"), age = oldest > 0 ? client_int(r, "now") - oldest : 0;
+	int64_t oldest = client_int(q, "oldest_at");
 	char span[SHOW_MAX], text[100];
 
-	show_duration(age, span);
-	snprintf(text, sizeof text, "%" PRId64 " messages wait, the oldest for %.30s", client_int(q, "length"), span);
-	if (age >= warn)
-		found(h, age >= critical ? LEVEL_CRITICAL : LEVEL_WARNING, text, "");
+	h->queue = client_int(q, "length");
+	h->age = oldest > 0 ? client_int(r, "now") - oldest : 0;
+	show_duration(h->age, span);
+	snprintf(text, sizeof text, "%" PRId64 " message%s, the oldest for %.30s", h->queue,
+	         h->queue == 1 ? " waits" : "s wait", span);
+	if (h->age >= h->warn)
+		found(h, h->age >= h->critical ? LEVEL_CRITICAL : LEVEL_WARNING, text, "");
 }
 
-static void print_line(struct health *h, const json_t *r, int enabled, int failing, int64_t warn, int64_t critical)
+static void print_line(struct health *h, const json_t *r)
 {
 	static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
-	const json_t *q = json_object_get(r, "queue"), *c = json_object_get(r, "connections");
-	int64_t oldest = client_int(q, "oldest_at");
+	const json_t *c = json_object_get(r, "connections");
 
-	printf("OFMSRV %s - ", words[h->level]);
-	if (h->why.n > 0)
-		fputs(buf_str(&h->why), stdout);
-	else
-		printf("%d account%s, %" PRId64 " in the queue", enabled, enabled == 1 ? "" : "s",
-		       client_int(q, "length"));
+	printf("OFMSRV %s - %s", words[h->level], buf_str(&h->why));
 	if (r != NULL)
 		printf(" | queue=%" PRId64 ";;;0 queue_age=%" PRId64 "s;%" PRId64 ";%" PRId64
 		       ";0 accounts_failing=%d;1;;0;%d pop3=%" PRId64 ";;;0 smtp=%" PRId64 ";;;0",
-		       client_int(q, "length"), oldest > 0 ? client_int(r, "now") - oldest : 0, warn, critical, failing,
-		       enabled, client_int(c, "pop3"), client_int(c, "smtp"));
+		       h->queue, h->age, h->warn, h->critical, h->failing, h->accounts, client_int(c, "pop3"),
+		       client_int(c, "smtp"));
 	putchar('\n');
 }
 
-static int check(const struct ctl_options *o, int64_t warn, int64_t critical)
+static void print_json(struct health *h)
+{
+	static const char *const words[] = {"ok", "warning", "critical", "unknown"};
+	json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:i, s:i}", "health", words[h->level], "text", buf_str(&h->why),
+	                      "queue", (json_int_t)h->queue, "queue_age", (json_int_t)h->age, "accounts", h->accounts,
+	                      "accounts_failing", h->failing);
+
+	client_print_json(o);
+	json_decref(o);
+}
+
+static int check(const struct ctl_options *o, struct health *h)
 {
 	struct control_request req = {.verb = CONTROL_METRICS};
-	struct health h = {.level = LEVEL_OK};
-	int enabled = 0, failing = 0;
 	json_t *r = client_simple(o, &req, 10); /* why not is on stderr */
 
-	buf_init(&h.why, 64 * 1024);
+	buf_init(&h->why, 64 * 1024);
 	if (r == NULL) {
-		found(&h, LEVEL_CRITICAL, "ofmsrv does not answer", "");
+		found(h, LEVEL_CRITICAL, "ofmsrv does not answer", "");
 	} else {
 		if (!client_bool(r, "room"))
-			found(&h, LEVEL_CRITICAL, "the disk is full: no mail is accepted", "");
-		look_at_accounts(&h, r, &enabled, &failing);
-		look_at_queue(&h, r, warn, critical);
+			found(h, LEVEL_CRITICAL, "the disk is full: no mail is accepted", "");
+		look_at_accounts(h, r);
+		look_at_queue(h, r);
 	}
-	print_line(&h, r, enabled, failing, warn, critical);
-	buf_free(&h.why);
+	if (h->why.n == 0)
+		buf_printf(&h->why, "%d account%s, %" PRId64 " in the queue", h->accounts, h->accounts == 1 ? "" : "s",
+		           h->queue);
+	if (o->json)
+		print_json(h);
+	else
+		print_line(h, r);
+	buf_free(&h->why);
 	json_decref(r);
-	return (int)h.level;
+	return (int)h->level;
 }
 
 int ctl_health(const struct ctl_options *o, int argc, char **argv)
@@ -108,13 +123,13 @@ int ctl_health(const struct ctl_options *o, int argc, char **argv)
 	const char *warn = "4h", *critical = "1d";
 	const struct args_option options[] = {
 	    {"--warning", &warn, NULL}, {"--critical", &critical, NULL}, {NULL, NULL, NULL}};
-	int64_t w, c;
+	struct health h = {.level = LEVEL_OK};
 
 	if (args_all(argv[0], options, 1, argc, argv, 0) < 0)
 		return LEVEL_UNKNOWN;
-	if (!value_duration(slice_of(warn), &w) || !value_duration(slice_of(critical), &c)) {
+	if (!value_duration(slice_of(warn), &h.warn) || !value_duration(slice_of(critical), &h.critical)) {
 		ctl_usage(argv[0], "durations are wanted: 30m, 4h, 1d");
 		return LEVEL_UNKNOWN;
 	}
-	return check(o, w, c);
+	return check(o, &h);
 }

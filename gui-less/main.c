@@ -134,7 +134,7 @@ static int dispatch(const struct options_parsed *p)
 		return p->argv[0][0] == '-' ? ctl_error("there is no option %s (ofmctl --help lists all)", p->argv[0])
 		                            : unknown(p->argv[0]);
 	if (p->ctl.json && !c->json)
-		return ctl_usage(c->name, "it reads nothing, so it takes no --json");
+		return ctl_usage(c->name, "it has no --json; `ofmctl status --json` says what the gateway is doing");
 	return c->run(&p->ctl, p->argc, p->argv);
 }
 

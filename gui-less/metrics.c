@@ -190,17 +190,12 @@ static int write_file(const char *path, struct slice text)
 	return rc;
 }
 
-int ctl_metrics(const struct ctl_options *o, int argc, char **argv)
+/* What Prometheus or the file gets. */
+static int give_text(const json_t *reply, const char *path)
 {
-	struct control_request r = {.verb = CONTROL_METRICS};
-	const char *path = NULL;
-	const struct args_option options[] = {{"--output", &path, NULL}, {NULL, NULL, NULL}};
 	struct buf out;
-
-	if (args_all(argv[0], options, 1, argc, argv, 0) < 0)
-		return 1;
-	json_t *reply = client_simple(o, &r, CLIENT_PATIENCE);
 	int rc = reply != NULL ? 0 : 1;
+
 	buf_init(&out, 16 * 1024 * 1024);
 	put_all(&out, reply);
 	if (path != NULL)
@@ -208,6 +203,27 @@ int ctl_metrics(const struct ctl_options *o, int argc, char **argv)
 	else if (reply != NULL)
 		fwrite(out.p, 1, out.n, stdout);
 	buf_free(&out);
+	return rc;
+}
+
+int ctl_metrics(const struct ctl_options *o, int argc, char **argv)
+{
+	struct control_request r = {.verb = CONTROL_METRICS};
+	const char *path = NULL;
+	const struct args_option options[] = {{"--output", &path, NULL}, {NULL, NULL, NULL}};
+	int rc = 0;
+
+	if (args_all(argv[0], options, 1, argc, argv, 0) < 0)
+		return 1;
+	if (o->json && path != NULL)
+		return ctl_usage(argv[0], "--output writes Prometheus's format; --json goes to the standard output");
+	json_t *reply = client_simple(o, &r, CLIENT_PATIENCE);
+	if (!o->json)
+		rc = give_text(reply, path);
+	else if (reply != NULL)
+		client_print_json(reply);
+	else
+		rc = 1;
 	json_decref(reply);
 	return rc;
 }

@@ -70,6 +70,21 @@ def test_output_is_atomic_and_says_down(gateway):
     assert g.ctl("metrics", "--output", g.home / "no/such").returncode == 1
 
 
+def test_json(gateway):
+    g = traffic(gateway)
+    m = g.json("metrics")
+    assert m["totals"]["accepted"]["count"] == 1 and m["queue"]["length"] == 1 and "ok" not in m
+    p = g.ctl("metrics", "--json", "--output", g.home / "m.prom")
+    assert p.returncode == 1 and "--json goes to the standard output" in p.stderr and not (g.home / "m.prom").exists()
+    h = g.json("health")
+    assert (h["health"], h["queue"], h["accounts"], h["accounts_failing"]) == ("ok", 1, 0, 0) and h["text"]
+    g.stop()
+    p = g.ctl("health", "--json")
+    assert p.returncode == 2 and json.loads(p.stdout)["health"] == "critical"
+    p = g.ctl("metrics", "--json")
+    assert p.returncode == 1 and p.stdout == "" and "no ofmsrv answers" in p.stderr
+
+
 def test_promtool(gateway):
     promtool = shutil.which("promtool") or scratch.ROOT / "build/tools/promtool"
     if not os.access(promtool, os.X_OK):
@@ -116,7 +131,7 @@ def test_health_queue_age(gateway):
     time.sleep(2.1)
     assert health(g, "--warning", "1s")[0] == 1
     status, line = health(g, "--warning=1s", "--critical=2s")
-    assert status == 2 and "1 messages wait, the oldest for" in line
+    assert status == 2 and "1 message waits, the oldest for" in line
     p = g.ctl("health", "--warning", "soon")
     assert p.returncode == 3 and "usage: ofmctl" in p.stderr
     assert g.ctl("health", "--wrong").returncode == 3
