@@ -12,7 +12,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 
-enum call { NONE, LINK, CREATE, FSYNC, SYNCFS, UNLINK, RENAME, WRITE, TAKEN, STATVFS };
+enum call { NONE, LINK, CREATE, FSYNC, SYNCFS, UNLINK, RENAME, WRITE, TAKEN, STATVFS, ALLOCATE };
 enum { ALWAYS = 1000000, WRITE_MIN = 256 /* what libevent writes to itself is shorter */ };
 
 static struct fault {
@@ -99,6 +99,11 @@ int renameat(int from, const char *name, int to, const char *target)
 ssize_t write(int fd, const void *p, size_t n)
 {
 	return n >= WRITE_MIN && fails(WRITE, "") ? -1 : syscall(SYS_write, fd, p, n);
+}
+
+int posix_fallocate(int fd, off_t at, off_t n)
+{
+	return fails(ALLOCATE, "") || syscall(SYS_fallocate, fd, 0, at, n) != 0 ? errno : 0;
 }
 
 static struct statvfs disk; /* what is told of it, where f_bsize is not 0 */

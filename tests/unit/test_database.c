@@ -1,133 +1,18 @@
 /* The writer's promises: one job's refusal harms no other, and a commit whose flush failed does not come back. */
 #include "base/alloc.h"
 #include "disk/database.h"
+#include "failing_vfs.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-/* ---- an SQLite file system whose log flushes fail on demand ---- */
-
-static int fail_wal_syncs;  /* so many of the next flushes of the log fail */
-static int fail_wal_writes; /* so many of the next writes to the log find no space */
-
-struct wrapped {
-	sqlite3_file base;
-	bool wal;
-	sqlite3_file *real;
-};
-
-static sqlite3_file *real_of(sqlite3_file *f)
-{
-	return ((struct wrapped *)f)->real;
-}
-
-static int w_close(sqlite3_file *f)
-{
-	return real_of(f)->pMethods->xClose(real_of(f));
-}
-static int w_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
-{
-	return real_of(f)->pMethods->xRead(real_of(f), p, n, at);
-}
-static int w_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
-{
-	if (((struct wrapped *)f)->wal && fail_wal_writes > 0 && fail_wal_writes-- > 0)
-		return SQLITE_FULL;
-	return real_of(f)->pMethods->xWrite(real_of(f), p, n, at);
-}
-static int w_truncate(sqlite3_file *f, sqlite3_int64 n)
-{
-	return real_of(f)->pMethods->xTruncate(real_of(f), n);
-}
-static int w_sync(sqlite3_file *f, int flags)
-{
-	if (((struct wrapped *)f)->wal && fail_wal_syncs > 0 && fail_wal_syncs-- > 0)
-		return SQLITE_IOERR_FSYNC;
-	return real_of(f)->pMethods->xSync(real_of(f), flags);
-}
-static int w_size(sqlite3_file *f, sqlite3_int64 *n)
-{
-	return real_of(f)->pMethods->xFileSize(real_of(f), n);
-}
-static int w_lock(sqlite3_file *f, int l)
-{
-	return real_of(f)->pMethods->xLock(real_of(f), l);
-}
-static int w_unlock(sqlite3_file *f, int l)
-{
-	return real_of(f)->pMethods->xUnlock(real_of(f), l);
-}
-static int w_reserved(sqlite3_file *f, int *out)
-{
-	return real_of(f)->pMethods->xCheckReservedLock(real_of(f), out);
-}
-static int w_control(sqlite3_file *f, int op, void *arg)
-{
-	return real_of(f)->pMethods->xFileControl(real_of(f), op, arg);
-}
-static int w_sector(sqlite3_file *f)
-{
-	return real_of(f)->pMethods->xSectorSize(real_of(f));
-}
-static int w_device(sqlite3_file *f)
-{
-	return real_of(f)->pMethods->xDeviceCharacteristics(real_of(f));
-}
-static int w_map(sqlite3_file *f, int page, int size, int extend, void volatile **p)
-{
-	return real_of(f)->pMethods->xShmMap(real_of(f), page, size, extend, p);
-}
-static int w_shm_lock(sqlite3_file *f, int at, int n, int flags)
-{
-	return real_of(f)->pMethods->xShmLock(real_of(f), at, n, flags);
-}
-static void w_barrier(sqlite3_file *f)
-{
-	real_of(f)->pMethods->xShmBarrier(real_of(f));
-}
-static int w_unmap(sqlite3_file *f, int del)
-{
-	return real_of(f)->pMethods->xShmUnmap(real_of(f), del);
-}
-
-static const sqlite3_io_methods methods = {2,          w_close,   w_read,     w_write,   w_truncate, w_sync,   w_size,
-                                           w_lock,     w_unlock,  w_reserved, w_control, w_sector,   w_device, w_map,
-                                           w_shm_lock, w_barrier, w_unmap,    NULL,      NULL};
-
-static sqlite3_vfs *system_vfs;
-
-static int w_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *out)
-{
-	struct wrapped *w = (struct wrapped *)f;
-
-	(void)vfs;
-	w->real = (sqlite3_file *)(w + 1);
-	w->wal = (flags & SQLITE_OPEN_WAL) != 0;
-	int rc = system_vfs->xOpen(system_vfs, name, w->real, flags, out);
-	w->base.pMethods = w->real->pMethods != NULL ? &methods : NULL;
-	return rc;
-}
-
-static sqlite3_vfs failing_vfs;
-
-static int install_vfs(void **state)
-{
-	(void)state;
-	system_vfs = sqlite3_vfs_find(NULL);
-	failing_vfs = *system_vfs;
-	failing_vfs.zName = "failing";
-	failing_vfs.szOsFile += (int)sizeof(struct wrapped);
-	failing_vfs.xOpen = w_open;
-	return sqlite3_vfs_register(&failing_vfs, 1);
-}
-
-/* ---- the tests ---- */
 
 static const char table[] = "CREATE TABLE IF NOT EXISTS t(v TEXT)";
 static const char *const schemas[] = {table, NULL};
@@ -215,7 +100,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 	char *rm = xasprintf("rm -rf %s", w->dir);
 
-	fail_wal_syncs = fail_wal_writes = 0;
+	fail_wal_syncs = fail_wal_writes = fail_locks = 0;
 	database_free(&w->db);
 	loop_free(&w->loop);
 	assert_int_equal(system(rm), 0);
@@ -302,13 +187,241 @@ static void no_space_fails_cleanly(void **state)
 	assert_int_equal(rows(w, 2), 1);
 }
 
+static void a_lock_that_is_refused_is_asked_for_again(void **state)
+{
+	struct world *w = *state;
+
+	submit(w, 0, false);
+	run(w);
+	fail_locks = 1000;
+	submit(w, 1, false);
+	run(w);
+	assert_int_equal(w->outcome[1], DB_FAILED);
+	fail_locks = 0;
+	submit(w, 2, false);
+	run(w);
+	assert_int_equal(w->outcome[2], DB_COMMITTED);
+	assert_int_equal(rows(w, 1), 0);
+	assert_int_equal(rows(w, 2), 1);
+}
+
+static void a_database_that_was_taken_away_takes_nothing(void **state)
+{
+	struct world *w = *state;
+	char *away = xasprintf("%s.away", w->path);
+
+	submit(w, 0, false);
+	run(w);
+	assert_int_equal(rename(w->path, away), 0);
+	submit(w, 1, false);
+	run(w);
+	assert_int_equal(w->outcome[1], DB_FAILED);
+	assert_int_equal(rename(away, w->path), 0);
+	submit(w, 2, false);
+	run(w);
+	assert_int_equal(w->outcome[2], DB_COMMITTED);
+	assert_int_equal(rows(w, 1), 0);
+	assert_int_equal(rows(w, 2), 1);
+	free(away);
+}
+
+/* Nobody waits for it, and it may be found applied. */
+static void a_job_may_be_left_to_itself(void **state)
+{
+	struct world *w = *state;
+	struct job alone = {w, 1, false};
+
+	for (int failing = 0; failing < 2; failing++) {
+		fail_wal_syncs = failing;
+		database_submit(w->db, &(struct db_job){insert, NULL, NULL, &alone, 3, 100});
+		submit(w, 2, false); /* behind it or with it */
+		run(w);
+		fail_wal_syncs = 0;
+		submit(w, 3, false);
+		run(w);
+		assert_int_equal(w->outcome[3], DB_COMMITTED);
+	}
+	assert_true(rows(w, 1) >= 1);
+}
+
+/* ---- reading ---- */
+
+static int count_rows(struct db_conn *c, void *arg, struct err *e)
+{
+	(void)arg;
+	return db_number(c, "SELECT count(*) FROM t", e) == 1 ? 0 : err_set(e, 0, "not one row");
+}
+
+static void on_read(void *arg, int rc, const struct err *e)
+{
+	struct job *j = arg;
+
+	assert_true((rc == 0) == (e == NULL));
+	j->refuse = rc != 0;
+	j->w->waiting--;
+}
+
+static bool reads(struct world *w)
+{
+	struct job j = {w, 0, false};
+
+	w->waiting++;
+	database_read(w->db, count_rows, on_read, &j);
+	run(w);
+	return !j.refuse;
+}
+
+static void a_reader_starts_afresh_after_a_failure(void **state)
+{
+	struct world *w = *state;
+	char *away = xasprintf("%s.away", w->path);
+
+	assert_false(reads(w));
+	submit(w, 0, false);
+	run(w);
+	assert_int_equal(rename(w->path, away), 0);
+	assert_false(reads(w));
+	assert_int_equal(rename(away, w->path), 0);
+	assert_true(reads(w));
+	submit(w, 0, false);
+	run(w);
+	assert_false(reads(w));
+	free(away);
+}
+
+/* ---- the log ---- */
+
+static int insert_megabytes(struct db_conn *c, void *arg, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, "INSERT INTO t(v) VALUES(zeroblob(? * 1000000))", e);
+
+	if (st == NULL)
+		return -1;
+	sqlite3_bind_int(st, 1, (int)((struct job *)arg)->n);
+	return db_step(c, st, e);
+}
+
+static off_t size_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_size;
+}
+
+/* While the program runs, and beside the writer unless the log has grown very long. */
+static void the_log_moves_into_the_database(void **state)
+{
+	struct world *w = *state;
+	off_t want = 0;
+
+	for (unsigned megabytes = 20; megabytes <= 40; megabytes += 20) {
+		struct job *j = xmalloc(sizeof *j);
+		*j = (struct job){w, megabytes, false};
+		w->waiting++;
+		database_submit(w->db, &(struct db_job){insert_megabytes, NULL, on_done, j, 1, 100});
+		run(w);
+		assert_int_equal(w->outcome[megabytes], DB_COMMITTED);
+		want += (off_t)megabytes * 1000000;
+		for (int i = 0; i < 1000 && size_of(w->path) < want; i++)
+			usleep(10000);
+		assert_true(size_of(w->path) >= want);
+	}
+}
+
+/* ---- opening ---- */
+
+static void close_database(struct world *w)
+{
+	database_free(&w->db);
+	loop_drain(w->loop);
+}
+
+static void open_again(struct world *w)
+{
+	struct err e = {0, ""};
+
+	w->db = database_open(w->path, schemas, &e);
+	assert_non_null(w->db);
+	database_start(w->db, w->loop);
+}
+
+static void overwrite(const char *path, off_t at, size_t n)
+{
+	int fd = open(path, O_WRONLY);
+	char *bytes = xmalloc(n);
+
+	memset(bytes, 0xee, n);
+	assert_int_equal(pwrite(fd, bytes, n, at), n);
+	close(fd);
+	free(bytes);
+}
+
+/* Damage is found at the start, wherever it is; the file is set aside, and life goes on without it. */
+static void damage_is_found_at_the_start(void **state)
+{
+	static const struct {
+		off_t at;
+		size_t n;
+	} damage[] = {{0, 100}, {4096, 4096}};
+	struct world *w = *state;
+	char *aside = xasprintf("%s.damaged", w->path);
+
+	for (size_t i = 0; i < sizeof damage / sizeof damage[0]; i++) {
+		struct err e = {0, ""};
+		for (unsigned n = 0; n < 200; n++)
+			submit(w, n, false);
+		run(w);
+		close_database(w);
+		overwrite(w->path, damage[i].at, damage[i].n);
+		assert_null(database_open(w->path, schemas, &e));
+		assert_true(database_is_damage(&e));
+		off_t size = size_of(w->path);
+		assert_int_equal(database_set_aside(w->path, aside, &e), 0);
+		assert_int_equal(size_of(aside), size);
+		assert_int_equal(access(w->path, F_OK), -1);
+		open_again(w);
+		assert_int_equal(rows(w, 1), 0);
+	}
+	free(aside);
+}
+
+static void what_is_no_damage_is_left_alone(void **state)
+{
+	static const char *const wrong[] = {table, "CREATE TABLE IF NOT EXISTS", NULL};
+	struct world *w = *state;
+	struct err e = {0, ""};
+
+	assert_null(database_open(w->dir, schemas, &e)); /* a folder */
+	assert_false(database_is_damage(&e));
+	close_database(w);
+	assert_null(database_open(w->path, wrong, &e));
+	assert_false(database_is_damage(&e));
+	char *folder = xasprintf("%s/folder", w->dir);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	assert_int_equal(database_set_aside(w->path, folder, &e), -1);
+	free(folder);
+	open_again(w);
+	submit(w, 1, false);
+	run(w);
+	assert_int_equal(rows(w, 1), 1);
+}
+
 int main(void)
 {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(a_refusal_harms_no_other, setup, teardown),
-	    cmocka_unit_test_setup_teardown(a_failed_flush_is_taken_back, setup, teardown),
-	    cmocka_unit_test_setup_teardown(flushes_that_go_on_failing_promise_nothing, setup, teardown),
-	    cmocka_unit_test_setup_teardown(no_space_fails_cleanly, setup, teardown),
+	    T(a_refusal_harms_no_other),
+	    T(a_failed_flush_is_taken_back),
+	    T(flushes_that_go_on_failing_promise_nothing),
+	    T(no_space_fails_cleanly),
+	    T(a_lock_that_is_refused_is_asked_for_again),
+	    T(a_database_that_was_taken_away_takes_nothing),
+	    T(a_job_may_be_left_to_itself),
+	    T(a_reader_starts_afresh_after_a_failure),
+	    T(the_log_moves_into_the_database),
+	    T(damage_is_found_at_the_start),
+	    T(what_is_no_damage_is_left_alone),
 	};
 
 	return cmocka_run_group_tests_name("database", tests, install_vfs, NULL);
