@@ -16,7 +16,7 @@ packages() {
 	model) echo spin gcc ;;
 	lint) echo clang clang-format clang-tidy cppcheck shellcheck git ;;
 	bench) echo postfix dovecot-pop3d dovecot-sieve fetchmail mpop getmail6 fdm maildrop ;;
-	deb) echo debhelper debootstrap util-linux iproute2 dpkg-dev fakeroot lintian mandoc git systemd ;;
+	deb) echo build-essential debhelper debootstrap util-linux iproute2 dpkg-dev fakeroot lintian mandoc git systemd ;;
 	fuzz) echo clang ;;
 	*)
 		echo "deps.sh: no such set: $1" >&2
