@@ -139,7 +139,13 @@ static int add_wanted(const struct ctl_options *o, const char *label, const stru
 	int rc = local_edit(o, &ed, done);
 	free(done);
 	explicit_bzero(password, sizeof password);
-	return rc;
+	if (rc != 0)
+		return rc;
+	if (w->keep == NULL)
+		puts("Its mail is deleted at the provider once it is safe here; keep = 14d in its section leaves it "
+		     "there.");
+	printf("Try it: ofmctl test account \"%s\"\n", label);
+	return 0;
 }
 
 static int add(const struct ctl_options *o, int argc, char **argv)

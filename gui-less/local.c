@@ -76,7 +76,7 @@ int local_edit(const struct ctl_options *o, struct config_edit *ed, const char *
 	int rc = c != NULL ? reload_daemon(c) : 1;
 	client_close(&c);
 	if (rc == 0)
-		printf("%s, and in force.\n", done);
+		printf("%s, and is in force.\n", done);
 	else
 		ctl_error("it stands in %s, but is not in force", o->file);
 	return rc;

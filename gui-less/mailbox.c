@@ -250,7 +250,8 @@ static int export(struct mailbox *m, const char *path)
 	size_t count = 0;
 
 	if (f == NULL)
-		return ctl_error("%s: %s", path, strerror(errno));
+		return errno == EEXIST ? ctl_error("%s exists already; name a new file", path)
+		                       : ctl_error("%s: %s", path, strerror(errno));
 	int rc = write_all(m, f, &count);
 	if (!to_stdout && (rc == 0 ? fsync(fd) : 0) != 0)
 		rc = -1;

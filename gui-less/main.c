@@ -3,6 +3,7 @@
 #include "options.h"
 #include "suggest.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -150,8 +151,8 @@ int main(int argc, char **argv)
 		return 1;
 	int rc = dispatch(&p);
 	options_free(&p);
-	/* A full disk behind > is no success. */
-	if (fflush(stdout) != 0)
+	/* A full disk behind > is no success; a reader that has seen enough (| head) is no failure. */
+	if (fflush(stdout) != 0 && errno != EPIPE)
 		return ctl_error("the output could not be written: %m");
 	return rc;
 }

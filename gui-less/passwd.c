@@ -32,7 +32,7 @@ static int tell_daemon(const struct ctl_options *o, const char *user)
 	int rc = c != NULL ? reload_daemon(c) : 1;
 	client_close(&c);
 	if (rc == 0)
-		printf("The password of %s is set, and in force.\n", user);
+		printf("The password of %s is set, and is in force.\n", user);
 	else
 		ctl_error("the password of %s stands in %s, but is not in force", user, o->file);
 	return rc;

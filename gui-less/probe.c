@@ -301,7 +301,7 @@ static bool try_pop3_login(struct probing *g)
 	enum config_auth a = g->p->login->auth;
 	bool plainly = a == AUTH_AUTO || a == AUTH_PLAIN || a == AUTH_LOGIN || a == AUTH_OFF;
 	unsigned long messages, bytes;
-	char text[200];
+	char text[200], size[SHOW_MAX];
 
 	if (!plainly)
 		open_line(g, true);
@@ -311,7 +311,9 @@ static bool try_pop3_login(struct probing *g)
 	if (!agreed(g) || !read_stat(g->answer, &messages, &bytes))
 		return tell(g, "mailbox", false, g->failed ? g->text : g->answer,
 		            "The server lets in, but shows no mailbox.");
-	snprintf(text, sizeof text, "%lu messages, %lu KiB lie there", messages, bytes / 1024);
+	show_size(bytes, size);
+	snprintf(text, sizeof text, messages == 1 ? "%lu message, %s, lies there" : "%lu messages, %s, lie there",
+	         messages, size);
 	return tell(g, "mailbox", true, text, "");
 }
 

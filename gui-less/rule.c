@@ -35,12 +35,10 @@ static char *joined_users(const struct config_users *users)
 
 static const char *kind_of(const struct config_rule *r)
 {
-	return r->invert ? (r->copy   ? "not, copy"
-	                    : r->stop ? "not, stop"
-	                              : "not")
-	       : r->copy ? (r->stop ? "copy, stop" : "copy")
-	       : r->stop ? "stop"
-	                 : "";
+	static const char *const kinds[] = {"",    "stop",      "copy",      "copy, stop",
+	                                    "not", "not, stop", "not, copy", "not, copy, stop"};
+
+	return kinds[(r->invert ? 4 : 0) + (r->copy ? 2 : 0) + (r->stop ? 1 : 0)];
 }
 
 static void add_row(struct table *t, const struct config_rule *r)
@@ -240,7 +238,7 @@ static int try_files(const struct ctl_options *o, struct config *c, const char *
 	int rc = 0;
 
 	if (t.rule == NULL)
-		return ctl_error("there is no [rule %s] in %s", label, o->file);
+		return ctl_error("there is no [rule %s] in %s (ofmctl rule lists them)", label, o->file);
 	if (t.rule->accounts.n > 0)
 		t.account = config_account_by_label(c, slice_of(t.rule->accounts.v[0]));
 	t.sorter = sorter_new(c);

@@ -27,7 +27,7 @@ static int test_account(const struct ctl_options *o, const struct config *c, con
 	const struct config_account *a = config_account_by_label(c, slice_of(name));
 
 	if (a == NULL)
-		return ctl_error("there is no [account %s] in %s", name, o->file);
+		return ctl_error("there is no [account %s] in %s (ofmctl account lists them)", name, o->file);
 	const struct probe p = {.protocol = OUTSIDE_POP3,
 	                        .label = a->label,
 	                        .login = &a->login,

@@ -101,7 +101,7 @@ static void draw_account(const struct top *t, int y, const json_t *a, bool chose
 		         : client_bool(a, "running") ? client_text(a, "state")
 		         : error[0] != '\0'          ? "failed"
 		                                     : "ok");
-	snprintf(count, sizeof count, "%6lld", (long long)client_int(a, "collected"));
+	snprintf(count, sizeof count, "%9lld", (long long)client_int(a, "collected"));
 	if (chosen)
 		attron(A_REVERSE);
 	mvhline(y, 0, ' ', COLS);
@@ -109,8 +109,8 @@ static void draw_account(const struct top *t, int y, const json_t *a, bool chose
 	attron(style(t, bad ? RED : GREEN));
 	put(y, 18, 22, state);
 	attroff(style(t, bad ? RED : GREEN));
-	put(y, 41, 12, last);
-	put(y, 53, 6, count);
+	put(y, 41, 10, last);
+	put(y, 51, 9, count);
 	put(y, 61, COLS - 61, error);
 	if (chosen)
 		attroff(A_REVERSE);
@@ -213,16 +213,17 @@ static void draw_panes(const struct top *t)
 	const json_t *accounts = json_object_get(t->status, "accounts");
 	int na = (int)json_array_size(accounts), nq = (int)json_array_size(t->queue);
 	int spare = LINES - 12, rows_a, rows_q, y = 1;
-	char line[80];
+	char head[21], line[80];
 
 	spare = spare > 2 ? spare : 2;
 	rows_a = na < spare / 2 ? na : spare / 2;
 	rows_q = nq < spare - rows_a - 2 ? nq : spare - rows_a - 2;
 	rows_q = rows_q > 1 ? rows_q : nq > 0 ? 1 : 0;
-	title(y++, " ACCOUNT          STATE                  LAST         COLLECTED");
+	snprintf(head, sizeof head, "QUEUE (%lld)",
+	         (long long)client_int(json_object_get(t->status, "queue"), "length"));
+	title(y++, " ACCOUNT          STATE                  LAST      COLLECTED LAST ERROR");
 	y = draw_rows(t, y, rows_a, accounts, TOP_ACCOUNTS, draw_account);
-	snprintf(line, sizeof line, " QUEUE (%lld)%*s TO                     AGE     STATE   LAST REPLY",
-	         (long long)client_int(json_object_get(t->status, "queue"), "length"), 8, "");
+	snprintf(line, sizeof line, " %-21sTO                     AGE     STATE   LAST REPLY", head);
 	title(y++, line);
 	y = draw_rows(t, y, rows_q, t->queue, TOP_QUEUE, draw_message);
 	y = draw_rates(t, y);

@@ -150,3 +150,23 @@ void text_escape(struct buf *out, struct slice s, size_t max)
 		at += n != 0 ? n : 1;
 	}
 }
+
+size_t text_chars(struct slice s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.n; i++)
+		n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+	return n;
+}
+
+void text_pad(struct buf *out, const char *s, size_t width, bool right)
+{
+	size_t n = text_chars(slice_of(s));
+
+	for (size_t i = n; right && i < width; i++)
+		buf_add_char(out, ' ');
+	buf_add_str(out, s);
+	for (size_t i = n; !right && i < width; i++)
+		buf_add_char(out, ' ');
+}

@@ -18,4 +18,9 @@ bool text_eq_nocase(struct slice a, struct slice b);
  * bytes that are no UTF-8 become \n, \", \\, \xHH or \u{HEX}; what is cut ends in "…". */
 void text_escape(struct buf *out, struct slice s, size_t max);
 
+/* How many characters s has; bytes that are no UTF-8 count as part of the one before. */
+size_t text_chars(struct slice s);
+/* Appends s with spaces behind it (or before it: `right`) to so many characters; a longer one as it is. */
+void text_pad(struct buf *out, const char *s, size_t width, bool right);
+
 #endif

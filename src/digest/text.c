@@ -1,12 +1,13 @@
 #include "digest/text.h"
 
 #include "base/amount.h"
+#include "base/text.h"
 #include "digest/words.h"
 
 #include <stdio.h>
 #include <time.h>
 
-enum { BAR = 40, LABEL = 14 };
+enum { BAR = 40, LABEL = 14, LABEL_MAX = 41 };
 
 void digest_moment(int64_t at, char out[static 24])
 {
@@ -38,18 +39,12 @@ unsigned digest_peak(const struct journal_summary *s)
 	return peak;
 }
 
-/* Columns are characters: names and words may be of any alphabet. */
-static void pad(struct buf *out, const char *s, size_t width, bool right)
+/* The column of names in a table: wide enough for this one, too, but not for a whole line of it. */
+static size_t wider(size_t width, const char *name)
 {
-	size_t n = 0;
+	size_t n = text_chars(slice_of(name)) + 1;
 
-	for (const char *p = s; *p != '\0'; p++)
-		n += ((unsigned char)*p & 0xc0) != 0x80;
-	for (size_t i = n; right && i < width; i++)
-		buf_add_char(out, ' ');
-	buf_add_str(out, s);
-	for (size_t i = n; !right && i < width; i++)
-		buf_add_char(out, ' ');
+	return n > LABEL_MAX ? LABEL_MAX : n > width ? n : width;
 }
 
 static void put_count(struct buf *out, const struct journal_count *c)
@@ -58,8 +53,8 @@ static void put_count(struct buf *out, const struct journal_count *c)
 
 	amount_size(c->bytes, size);
 	snprintf(n, sizeof n, "%llu", (unsigned long long)c->n);
-	pad(out, n, 7, true);
-	pad(out, size, 10, true);
+	text_pad(out, n, 7, true);
+	text_pad(out, size, 10, true);
 }
 
 static void put_bar(struct buf *out, uint64_t n, uint64_t peak)
@@ -82,7 +77,7 @@ static void put_hours(struct buf *out, const struct journal_summary *s, const st
 			if (n[k] == 0)
 				continue;
 			buf_printf(out, "  %02d ", h);
-			pad(out, k == 0 ? w->in : w->out, 6, false);
+			text_pad(out, k == 0 ? w->in : w->out, 6, false);
 			put_bar(out, n[k], peak);
 			buf_printf(out, " %u\n", n[k]);
 			any = true;
@@ -94,18 +89,22 @@ static void put_hours(struct buf *out, const struct journal_summary *s, const st
 
 static void put_people(struct buf *out, const struct journal_summary *s, const struct digest_words *w)
 {
+	size_t width = LABEL;
+
 	if (s->npeople == 0)
 		return;
+	for (size_t i = 0; i < s->npeople && i < DIGEST_PEOPLE; i++)
+		width = wider(width, s->people[i].name);
 	buf_add_char(out, '\n');
-	pad(out, w->users, LABEL + 2, false);
-	pad(out, w->wrote, 17, true);
-	pad(out, w->sent, 17, true);
-	pad(out, w->received, 17, true);
+	text_pad(out, w->users, width + 2, false);
+	text_pad(out, w->wrote, 17, true);
+	text_pad(out, w->sent, 17, true);
+	text_pad(out, w->received, 17, true);
 	buf_add_char(out, '\n');
 	for (size_t i = 0; i < s->npeople && i < DIGEST_PEOPLE; i++) {
 		const struct journal_person *p = &s->people[i];
 		buf_add_str(out, "  ");
-		pad(out, p->name, LABEL, false);
+		text_pad(out, p->name, width, false);
 		put_count(out, &p->wrote);
 		put_count(out, &p->sent);
 		put_count(out, &p->received);
@@ -127,13 +126,17 @@ static const struct journal_count *collected_by(const struct journal_summary *s,
 
 static void put_accounts(struct buf *out, const struct digest_facts *f, const struct digest_words *w)
 {
+	size_t width = LABEL;
+
 	if (f->naccounts == 0)
 		return;
+	for (size_t i = 0; i < f->naccounts; i++)
+		width = wider(width, f->accounts[i].name);
 	buf_printf(out, "\n%s\n", w->accounts);
 	for (size_t i = 0; i < f->naccounts; i++) {
 		const struct digest_account *a = &f->accounts[i];
 		buf_add_str(out, "  ");
-		pad(out, a->name, LABEL, false);
+		text_pad(out, a->name, width, false);
 		put_count(out, collected_by(&f->sum, a->name));
 		buf_printf(out, "  %s\n", a->error[0] != '\0' ? a->error : w->works);
 	}
@@ -153,13 +156,17 @@ static void put_queue(struct buf *out, const struct digest_facts *f, const struc
 
 static void put_boxes(struct buf *out, const struct digest_facts *f, const struct digest_words *w)
 {
+	size_t width = LABEL;
+
 	buf_printf(out, "\n%s\n", w->boxes);
+	for (size_t i = 0; i < f->nboxes && i < DIGEST_BOXES; i++)
+		width = wider(width, f->boxes[i].name);
 	for (size_t i = 0; i < f->nboxes && i < DIGEST_BOXES && f->boxes[i].bytes > 0; i++) {
 		const struct digest_box *b = &f->boxes[i];
 		char size[AMOUNT_MAX];
 		amount_size(b->bytes, size);
 		buf_add_str(out, "  ");
-		pad(out, b->name, LABEL, false);
+		text_pad(out, b->name, width, false);
 		put_bar(out, b->bytes, f->boxes[0].bytes);
 		buf_printf(out, " %s (%llu)\n", size, (unsigned long long)b->messages);
 	}
@@ -183,7 +190,7 @@ void digest_text(struct buf *out, const struct digest_facts *f, bool russian)
 	put_span(out, &f->sum, w);
 	for (size_t i = 0; i < DIGEST_ROWS; i++) {
 		buf_add_str(out, "  ");
-		pad(out, w->rows[i], LABEL, false);
+		text_pad(out, w->rows[i], LABEL, false);
 		put_count(out, digest_row(&f->sum, i));
 		buf_add_char(out, '\n');
 	}

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "route/phrase.h"
 #include "route/report.h"
 
@@ -90,11 +91,16 @@ static char *subject_of(const struct reply *y, bool ru, bool failed, const struc
 
 static void write_collected(struct buf *out, const struct reply *y, bool ru)
 {
+	size_t width = 20;
+
+	for (size_t i = 0; i < y->n; i++)
+		width = text_chars(slice_of(y->v[i].account)) > width ? text_chars(slice_of(y->v[i].account)) : width;
 	buf_add_str(out, ru ? "Собрано:\n" : "Collected:\n");
 	for (size_t i = 0; i < y->n; i++) {
 		char *error = phrase_in(y->v[i].error, ru);
-		buf_printf(out, "  %-20s %" PRIu64 "%s%s\n", y->v[i].account, y->v[i].n, error[0] != '\0' ? "  " : "",
-		           error);
+		buf_add_str(out, "  ");
+		text_pad(out, y->v[i].account, width, false);
+		buf_printf(out, " %" PRIu64 "%s%s\n", y->v[i].n, error[0] != '\0' ? "  " : "", error);
 		free(error);
 	}
 	if (y->n == 0)

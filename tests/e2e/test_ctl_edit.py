@@ -50,6 +50,8 @@ def test_rule_add_and_list(gateway, dovecot, mailbox):
     r = g.json("rule", "list")["rules"][0]
     assert (r["name"], r["contains"], r["deliver"], r["stop"]) == ("Счета", 'счёт; "№"', "anna, boris", True)
     assert "Счета" in g.ctl_ok("rule")
+    g.ctl_ok("rule", "add", "all", "--field", "Subject", "--contains", "x", "--deliver", "anna", "--not", "--copy", "--stop")
+    assert "not, copy, stop" in g.ctl_ok("rule")
     # It is in force: collected mail goes by it.
     dovecot.put(mailbox, message('Счёт; "№" 5', to="boris@firm.example"))
     p = with_input(g, "secret\n", "account", "add", "shop", "--host", "127.0.0.1", "--port", str(dovecot.port),
@@ -106,6 +108,9 @@ def test_account_add_enable_disable(gateway):
     g.ctl_ok("account", "enable", "info")
     after = g.ini_path.read_text()
     assert after.count("enabled = yes") == 1 and after.replace("enabled = yes\n", "").startswith(text)
+    assert "Try it: ofmctl test account \"info\"" in p.stdout and "deleted at the provider" not in p.stdout
+    p = with_input(g, "x\n", "account", "add", "second", "--host", "pop.provider.example", "--user", "second@firm.example")
+    assert "deleted at the provider once it is safe here" in p.stdout, "nobody said how long it is kept there"
     p = g.ctl("account", "disable", "nosuch")
     assert p.returncode == 1 and "nosuch" in p.stderr
     p = g.ctl("account", "disabel", "info")

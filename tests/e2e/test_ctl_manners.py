@@ -29,6 +29,9 @@ def office():
     (["queue", "dorp", "all"], "did you mean drop?"), (["queue", "show", "nope"], "ofmctl queue lists"),
     (["queue", "drop", "nobody@far.example"], "ofmctl queue lists"), (["mailbox", "nobody"], "ofmctl users lists"),
     (["passwd", "nobody"], "add [user nobody] there first"), (["sync", "nope"], "ofmctl account lists"),
+    (["rule", "test", "nope", "x"], "ofmctl rule lists"), (["test", "account", "nope"], "ofmctl account lists"),
+    (["explain", "/dev/null", "--account", "nope"], "ofmctl account lists"),
+    (["mailbox", "anna", "export", "/dev/null"], "name a new file"),
     (["rule", "remove", "bills"], "then: ofmctl reload"), (["account", "delete", "shop"], "then: ofmctl reload"),
     (["status", "--loud"], "usage: ofmctl"), (["top"], "`ofmctl status` is for pipes"),
     (["report", "--day", "someday"], "today, yesterday or"), (["journal", "--since", "when"], "30m, 2h, 3d"),
@@ -56,6 +59,14 @@ def test_a_full_disk_behind_the_output_is_a_failure(office, command):
     with open("/dev/full", "w") as full:
         p = subprocess.run([gw.OFMCTL, "-d", office.home, *command.split()], stdout=full, stderr=subprocess.PIPE, text=True)
     assert p.returncode == 1 and "could not be written: No space left" in p.stderr
+
+
+def test_a_reader_that_goes_away_is_no_failure(office):
+    r, w = os.pipe()
+    os.close(r)
+    p = subprocess.run([gw.OFMCTL, "-d", office.home, "status"], stdout=w, stderr=subprocess.PIPE, text=True)
+    os.close(w)
+    assert (p.returncode, p.stderr) == (0, "")
 
 
 def test_top_on_a_terminal_without_a_cursor(office):

@@ -48,9 +48,13 @@ def test_report_counts(gateway):
 def test_report_by_account(gateway, dovecot, mailbox):
     dovecot.put(mailbox, message("a", to="anna@firm.example"), message("b", to="anna@firm.example"))
     g = gateway({"account shop": {"host": "127.0.0.1", "port": dovecot.port, "security": "none", "user": mailbox,
-                                  "password": "secret"}})
-    g.sync()
+                                  "password": "secret"},
+                 "account заказы магазина на углу": {"host": "127.0.0.1", "port": scratch.free_port(), "user": "x",
+                                                         "password": "x"}})
+    g.ctl("sync", "--wait")
     r = g.json("report")
+    lines = g.ctl_ok("report").split("\nAccounts\n")[1].splitlines()[:2]
+    assert [line.index(" B  ") for line in lines] == [lines[0].index(" B  ")] * 2, "a long name keeps the columns"
     assert r["collected"]["count"] == 2 and r["accounts"][0]["name"] == "shop"
     assert r["accounts"][0]["collected"]["count"] == 2 and r["accounts"][0]["collected"]["bytes"] > 200
 

@@ -37,6 +37,11 @@ def test_screen_of_80_by_24(gateway, dovecot, mailbox, top):
     s = top(g)
     text = s.wait("QUEUE (2)", "first@far.example", "second@far.example", "shop", "broken", "failed", "Last hour", "q quit")
     assert all(len(line) <= 80 for line in text.splitlines()) and len(s.lines) == 24
+    lines = text.splitlines()
+    for title, word, value in (("QUEUE (2)", "TO", "first@far.example"), ("ACCOUNT", "STATE", "failed"),
+                               ("ACCOUNT", "LAST ERROR", "cannot")):
+        at = next(i for i, line in enumerate(lines) if title in line)
+        assert any(line.find(value) == lines[at].index(word) for line in lines[at + 1:]), f"{word} is not above its column"
     rates = {line.split()[0]: line.split()[-1] for line in text.splitlines() if line.startswith((" accepted", " collected"))}
     assert rates == {"accepted": "2", "collected": "1"}
     assert "collected; " in text or "delivered" in text, "the last events"

@@ -1,9 +1,10 @@
-/* Labels compared without case. */
+/* Labels compared without case; text in columns. */
 #include "base/slice.h"
 #include "base/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <cmocka.h>
@@ -44,9 +45,34 @@ static void without_case(void **state)
 	}
 }
 
+static void columns(void **state)
+{
+	static const struct {
+		const char *s;
+		size_t width;
+		bool right;
+		const char *padded;
+	} table[] = {{"ab", 4, false, "ab  "},
+	             {"ab", 4, true, "  ab"},
+	             {"счёт", 6, false, "счёт  "},
+	             {"longer", 3, false, "longer"},
+	             {"", 2, true, "  "},
+	             {"", 0, false, ""}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		struct buf b;
+		buf_init(&b, 100);
+		text_pad(&b, table[i].s, table[i].width, table[i].right);
+		assert_string_equal(buf_str(&b), table[i].padded);
+		buf_free(&b);
+	}
+	assert_int_equal(text_chars(slice_of("№ 17")), 4);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(without_case)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(without_case), cmocka_unit_test(columns)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
