@@ -21,6 +21,7 @@ void account_free(struct account **ap)
 	if (a == NULL)
 		return;
 	strlist_free(&a->avoid);
+	free(a->aged_from);
 	free(a->label);
 	free(a->host);
 	free(a->user);

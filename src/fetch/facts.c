@@ -1,12 +1,13 @@
 #include "fetch/facts.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 #include <stdlib.h>
 
 void facts_init(struct facts *f, const struct config_account *a)
 {
-	*f = (struct facts){.host = xstrdup(a->mailbox_host), .user = xstrdup(a->login.user)};
+	*f = (struct facts){.host = xstrdup(a->mailbox_host), .user = xstrdup(a->login.user), .from = xstrdup("")};
 }
 
 struct ledger_key facts_key(const struct facts *f)
@@ -41,15 +42,78 @@ static int get_flag(struct db_conn *c, const struct facts *f, enum fact_name n, 
 	return rc;
 }
 
-int facts_load(struct db_conn *c, void *arg, struct err *e)
+int facts_load(struct db_conn *c, struct facts *f, struct err *e)
 {
-	struct facts *f = arg;
 	struct ledger_key key = facts_key(f);
 
-	if (ledger_load(c, &key, &f->records, e) != 0 || get_flag(c, f, FACT_VISITED, &f->visited, e) != 0 ||
-	    get_flag(c, f, FACT_HOLD, &f->hold, e) != 0 || get_flag(c, f, FACT_TOLD, &f->told, e) != 0)
+	if (ledger_any(c, &key, &f->any, e) != 0 || ledger_add_open(c, &key, &f->records, e) != 0 ||
+	    ledger_add_aged(c, &key, clock_wall_s() - LEDGER_AGED_S, &f->from, &f->records, e) != 0)
+		return -1;
+	ledger_sort(&f->records);
+	if (get_flag(c, f, FACT_VISITED, &f->visited, e) != 0 || get_flag(c, f, FACT_HOLD, &f->hold, e) != 0 ||
+	    get_flag(c, f, FACT_TOLD, &f->told, e) != 0)
 		return -1;
 	return get(c, f, FACT_RESUME, &f->resume, e);
+}
+
+/* Twins, and what has no UIDL, get names by their headers, which are not known yet. */
+static bool named(const struct listing *l, bool has_uidl)
+{
+	bool all = has_uidl;
+
+	for (size_t i = 0; i < l->n && all; i++)
+		all = l->v[i].uidl != NULL && !l->v[i].twice;
+	return all;
+}
+
+static bool unread(const struct ledger_records *r, const struct listed *l)
+{
+	return l->uidl == NULL || l->twice || ledger_find(r, slice_of(l->uidl)) == NULL;
+}
+
+bool facts_lack(const struct facts *f, const struct listing *l)
+{
+	bool lack = false;
+
+	for (size_t i = 0; i < l->n && !lack; i++)
+		lack = unread(&f->records, &l->v[i]);
+	return f->any && lack;
+}
+
+static int match_each(struct db_conn *c, const struct ledger_key *key, const struct ledger_records *known,
+                      const struct listing *l, struct ledger_records *more, bool *twins, struct err *e)
+{
+	for (size_t i = 0; i < l->n && !*twins; i++)
+		if (unread(known, &l->v[i]) && ledger_add_closed(c, key, l->v[i].uidl, more, twins, e) != 0)
+			return -1;
+	return 0;
+}
+
+static void join(struct ledger_records *to, struct ledger_records *more)
+{
+	to->v = xreallocarray(to->v, to->n + more->n + 1, sizeof *to->v);
+	for (size_t i = 0; i < more->n; i++)
+		to->v[to->n++] = more->v[i];
+	more->n = 0;
+	to->cap = to->n + 1;
+	ledger_sort(to);
+}
+
+int facts_match(struct db_conn *c, struct facts *f, const struct listing *l, bool has_uidl, struct err *e)
+{
+	struct ledger_key key = facts_key(f);
+	struct ledger_records more = {0};
+	bool twins = !named(l, has_uidl);
+	int rc = twins ? 0 : match_each(c, &key, &f->records, l, &more, &twins, e);
+
+	if (rc == 0 && twins) {
+		ledger_records_free(&f->records);
+		rc = ledger_load(c, &key, &f->records, e);
+	} else if (rc == 0) {
+		join(&f->records, &more);
+	}
+	ledger_records_free(&more);
+	return rc;
 }
 
 void facts_free(struct facts *f)
@@ -57,6 +121,7 @@ void facts_free(struct facts *f)
 	free(f->host);
 	free(f->user);
 	free(f->resume);
+	free(f->from);
 	ledger_records_free(&f->records);
 	*f = (struct facts){0};
 }

@@ -3,6 +3,7 @@
 #define OFM_FETCH_FACTS_H
 
 #include "config/config.h"
+#include "fetch/listing.h"
 #include "store/ledger.h"
 
 enum fact_name {
@@ -13,16 +14,23 @@ enum fact_name {
 };
 
 struct facts {
-	char *host, *user; /* the mailbox's key; host in lower case */
-	struct ledger_records records;
+	char *host, *user;             /* the mailbox's key; host in lower case */
+	struct ledger_records records; /* the open ones; after facts_match also the closed ones that a listing needs */
+	bool any;                      /* there are records, be they read or not */
+	char *from;                    /* where the next look for aged records begins */
 	bool visited, hold, told;
 	char *resume; /* NULL: as usual */
 };
 
 /* Copies the key; nothing is read yet. */
 void facts_init(struct facts *f, const struct config_account *a);
-/* On a thread with a connection: reads everything. arg is a struct facts. */
-int facts_load(struct db_conn *c, void *arg, struct err *e);
+/* On a thread with a connection: reads what has to be known before a listing: the open records, a page of aged ones. */
+int facts_load(struct db_conn *c, struct facts *f, struct err *e);
+/* Whether facts_match has to read something for this listing, a finished one. */
+bool facts_lack(const struct facts *f, const struct listing *l);
+/* On a thread with a connection: adds the closed records that may belong to what is listed; all, where messages are not
+ * named by their UIDLs alone. */
+int facts_match(struct db_conn *c, struct facts *f, const struct listing *l, bool has_uidl, struct err *e);
 struct ledger_key facts_key(const struct facts *f);
 /* The name under which such a fact stands; the caller frees. */
 char *facts_name(const struct facts *f, enum fact_name n);

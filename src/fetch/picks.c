@@ -195,10 +195,13 @@ void picks_change(struct picks *p, bool remove, struct ledger_record rec)
 
 static void count_missing(struct picks *p, const struct ledger_record *rec)
 {
-	const int64_t month = 30 * 24 * 3600;
+	bool aged = !p->rules.clock_jumped && p->rules.now - rec->stored_at > LEDGER_AGED_S;
 	struct ledger_record now = *rec;
 
-	if (rec->missed + 1 >= MISSED_ENOUGH && !p->rules.clock_jumped && p->rules.now - rec->stored_at > month) {
+	/* That a closed one is not listed is as it should be, and no news until it may go. */
+	if (rec->closed && !aged)
+		return;
+	if (rec->missed + 1 >= MISSED_ENOUGH && aged) {
 		picks_change(p, true, now);
 	} else if (rec->missed < MISSED_ENOUGH) {
 		now.missed++;

@@ -205,8 +205,7 @@ static void on_deadline(void *arg)
 	session_end(arg, SESSION_LATER, "the server did not answer the log-in in time");
 }
 
-/* Goes on with whatever the events made possible. */
-static void step(struct session *s)
+void session_step(struct session *s)
 {
 	if (s->phase == PHASE_LISTING)
 		session_list(s);
@@ -238,7 +237,7 @@ static void on_readable(void *arg)
 		if (s->phase != PHASE_ENDED)
 			evbuffer_drain(in, v.iov_len);
 	}
-	step(s);
+	session_step(s);
 }
 
 static void on_ready(void *arg)
@@ -362,10 +361,10 @@ void session_set_phase(struct session *s, enum session_phase p)
 void session_progress(struct session *s)
 {
 	static const char *const names[] = {
-	    [PHASE_PREPARING] = "connecting",  [PHASE_CONNECTING] = "connecting", [PHASE_LOGIN] = "connecting",
-	    [PHASE_LISTING] = "listing",       [PHASE_LOOKING] = "listing",       [PHASE_MARKING] = "listing",
-	    [PHASE_COLLECTING] = "collecting", [PHASE_REMARKING] = "deleting",    [PHASE_DELETING] = "deleting",
-	    [PHASE_CLOSING] = "deleting"};
+	    [PHASE_PREPARING] = "connecting", [PHASE_CONNECTING] = "connecting", [PHASE_LOGIN] = "connecting",
+	    [PHASE_LISTING] = "listing",      [PHASE_MATCHING] = "listing",      [PHASE_LOOKING] = "listing",
+	    [PHASE_MARKING] = "listing",      [PHASE_COLLECTING] = "collecting", [PHASE_REMARKING] = "deleting",
+	    [PHASE_DELETING] = "deleting",    [PHASE_CLOSING] = "deleting"};
 
 	if (s->phase != PHASE_ENDED)
 		s->setup.progress(s->setup.arg, names[s->phase], s->done, s->total, s->heard);
@@ -388,6 +387,10 @@ struct session *session_start(const struct session_setup *setup)
 	s->deadline = loop_timer_new(setup->deps->loop, on_deadline, s);
 	s->drip = loop_timer_new(setup->deps->loop, on_drip, s);
 	facts_init(&s->facts, s->account);
+	if (*setup->aged_from != NULL) {
+		free(s->facts.from);
+		s->facts.from = xstrdup(*setup->aged_from);
+	}
 	log_info("fetch.begin", kv_s("sid", s->sid), kv_s("account", s->account->label),
 	         kv_s("host", s->account->login.host), kv_u("port", s->account->login.port));
 	session_set_phase(s, PHASE_PREPARING);
@@ -412,7 +415,7 @@ void session_stop(struct session *s)
 		session_end(s, SESSION_STOPPED, "stopped");
 	else if (s->phase == PHASE_COLLECTING) {
 		pop3_client_forget_queued(s->client);
-		step(s);
+		session_step(s);
 	}
 }
 

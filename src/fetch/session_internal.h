@@ -14,8 +14,9 @@ enum session_phase {
 	PHASE_CONNECTING, /* libcurl */
 	PHASE_LOGIN,
 	PHASE_LISTING,
-	PHASE_LOOKING, /* headers that decide */
-	PHASE_MARKING, /* changes of the ledger that the listing causes */
+	PHASE_MATCHING, /* the ledger's records of what is listed */
+	PHASE_LOOKING,  /* headers that decide */
+	PHASE_MARKING,  /* changes of the ledger that the listing causes */
 	PHASE_COLLECTING,
 	PHASE_REMARKING, /* changes that fetched messages caused */
 	PHASE_DELETING,  /* DELE and QUIT */
@@ -73,6 +74,7 @@ void session_under_way(struct session *s);
 void session_came_back(struct session *s); /* the counterpart; may free s: the last thing a callback does */
 void session_progress(struct session *s);
 void session_flush(struct session *s); /* commands that wait go out */
+void session_step(struct session *s);  /* goes on with whatever the events made possible */
 void session_queue(struct session *s, enum pop3_verb v, size_t pick, uint64_t expect);
 struct outside *session_open_line(struct session *s, const struct outside_target *t);
 void session_forget_password(struct session *s); /* nobody waits for password_command any more */

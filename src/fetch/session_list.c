@@ -33,7 +33,7 @@ static struct picks_rules make_rules(const struct session *s)
 	    .first = firsts[a->first],
 	    .first_age = a->first_age,
 	    .max_bytes = a->max_message_kib * 1024,
-	    .first_time = !s->facts.visited && s->facts.records.n == 0,
+	    .first_time = !s->facts.visited && !s->facts.any,
 	    .has_uidl = s->has_uidl,
 	    .can_top = !s->caps.known || s->caps.top,
 	    .now = clock_wall_s(),
@@ -54,9 +54,49 @@ static void quit_held(struct session *s)
 	pop3_client_queue(s->client, &quit, NULL);
 }
 
-static void listed_all(struct session *s)
+/* Listing and ledger are both there. */
+static void make_picks(struct session *s)
 {
 	struct picks_rules rules = make_rules(s);
+
+	picks_make(&s->picks, &rules, &s->listing, &s->facts.records);
+	listing_free(&s->listing);
+	log_info("fetch.listed", kv_s("sid", s->sid), kv_s("account", s->account->label), kv_u("messages", s->listed),
+	         kv_u("records", s->facts.records.n), kv_s("uidl", s->has_uidl ? "yes" : "no"),
+	         kv_s("brake", s->picks.brake ? "on" : "off"));
+	free(*s->setup.aged_from);
+	*s->setup.aged_from = xstrdup(s->facts.from);
+	if (s->picks.hold) {
+		quit_held(s);
+		return;
+	}
+	s->cursor = 0;
+	session_set_phase(s, PHASE_LOOKING);
+}
+
+/* Listing and facts are this thread's as long as the phase lasts. */
+static int match(struct db_conn *c, void *arg, struct err *e)
+{
+	struct session *s = arg;
+
+	return facts_match(c, &s->facts, &s->listing, s->has_uidl, e);
+}
+
+static void on_matched(void *arg, int rc, const struct err *e)
+{
+	struct session *s = arg;
+
+	if (rc != 0) {
+		session_end(s, SESSION_LATER, e->text);
+	} else if (s->phase == PHASE_MATCHING) {
+		make_picks(s);
+		session_step(s);
+	}
+	session_came_back(s);
+}
+
+static void listed_all(struct session *s)
+{
 	struct err e;
 
 	if (listing_finish(&s->listing, s->has_uidl, &e) != 0) {
@@ -67,16 +107,13 @@ static void listed_all(struct session *s)
 	if (s->listing.odd > 0)
 		session_note(s, SESSION_FAILED,
 		             "the server's UIDL and LIST do not name the same messages; the others were left alone");
-	picks_make(&s->picks, &rules, &s->listing, &s->facts.records);
-	listing_free(&s->listing);
-	log_info("fetch.listed", kv_s("sid", s->sid), kv_s("account", s->account->label), kv_u("messages", s->listed),
-	         kv_s("uidl", s->has_uidl ? "yes" : "no"), kv_s("brake", s->picks.brake ? "on" : "off"));
-	if (s->picks.hold) {
-		quit_held(s);
+	session_set_phase(s, PHASE_MATCHING);
+	if (!facts_lack(&s->facts, &s->listing)) {
+		make_picks(s);
 		return;
 	}
-	s->cursor = 0;
-	session_set_phase(s, PHASE_LOOKING);
+	session_under_way(s);
+	database_read(s->setup.deps->database, match, on_matched, s);
 }
 
 void session_ask_listing(struct session *s)

@@ -27,7 +27,9 @@ static void go_on(struct session *s)
 
 static int load_facts(struct db_conn *c, void *arg, struct err *e)
 {
-	return facts_load(c, &((struct session *)arg)->facts, e);
+	struct session *s = arg;
+
+	return facts_load(c, &s->facts, e);
 }
 
 static void on_loaded(void *arg, int rc, const struct err *e)

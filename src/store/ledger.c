@@ -15,7 +15,9 @@ const char ledger_schema[] = "CREATE TABLE IF NOT EXISTS ledger("
                              " closed INTEGER NOT NULL,"
                              " skipped INTEGER NOT NULL,"
                              " missed INTEGER NOT NULL,"
-                             " PRIMARY KEY(host, user, uidl)) WITHOUT ROWID;";
+                             " PRIMARY KEY(host, user, uidl)) WITHOUT ROWID;"
+                             /* Few records are open among a year's closed ones. */
+                             "CREATE INDEX IF NOT EXISTS ledger_open ON ledger(host, user, uidl) WHERE closed = 0;";
 
 static void bind_text(sqlite3_stmt *st, int at, const char *s)
 {
@@ -48,42 +50,142 @@ static void read_row(sqlite3_stmt *st, struct ledger_record *rec)
 		memcpy(rec->digest, digest, sizeof rec->digest);
 }
 
-static void append(struct ledger_records *out, size_t *cap, const struct ledger_record *rec)
+static void append(struct ledger_records *out, const struct ledger_record *rec)
 {
-	if (out->n == *cap) {
-		*cap = *cap != 0 ? *cap * 2 : 64;
-		out->v = xreallocarray(out->v, *cap, sizeof *out->v);
+	if (out->n == out->cap) {
+		out->cap = out->cap != 0 ? out->cap * 2 : 64;
+		out->v = xreallocarray(out->v, out->cap, sizeof *out->v);
 	}
 	out->v[out->n++] = *rec;
 }
 
-int ledger_load(struct db_conn *c, const struct ledger_key *key, struct ledger_records *out, struct err *e)
+static int end(struct db_conn *c, sqlite3_stmt *st, const struct ledger_key *key, int rc, struct err *e)
 {
-	/* BINARY collation compares bytes: the order that ledger_find relies on. */
-	sqlite3_stmt *st = db_stmt(c,
-	                           "SELECT uidl, size, digest, stored_at, closed, skipped, missed FROM ledger"
-	                           " WHERE host = ?1 AND user = ?2 ORDER BY uidl",
-	                           e);
-	size_t cap = 0;
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	if (rc == SQLITE_DONE || rc == SQLITE_ROW)
+		return 0;
+	return err_set(e, rc, "cannot read the ledger of %s at %s: %s", key->user, key->host,
+	               sqlite3_errmsg(db_handle(c)));
+}
+
+/* Appends the rows of a bound statement. */
+static int append_rows(struct db_conn *c, sqlite3_stmt *st, const struct ledger_key *key, struct ledger_records *out,
+                       struct err *e)
+{
 	int rc;
 
-	*out = (struct ledger_records){NULL, 0};
-	if (st == NULL)
-		return -1;
-	bind_key(st, key);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 		struct ledger_record rec;
 
 		read_row(st, &rec);
-		append(out, &cap, &rec);
+		append(out, &rec);
 	}
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
-	if (rc == SQLITE_DONE)
-		return 0;
-	ledger_records_free(out);
-	return err_set(e, rc, "cannot read the ledger of %s at %s: %s", key->user, key->host,
-	               sqlite3_errmsg(db_handle(c)));
+	return end(c, st, key, rc, e);
+}
+
+static int by_uidl(const void *a, const void *b)
+{
+	const struct ledger_record *x = a, *y = b;
+
+	return strcmp(x->uidl, y->uidl);
+}
+
+void ledger_sort(struct ledger_records *r)
+{
+	if (r->n > 1)
+		qsort(r->v, r->n, sizeof *r->v, by_uidl);
+}
+
+#define COLUMNS "SELECT uidl, size, digest, stored_at, closed, skipped, missed FROM "
+
+int ledger_load(struct db_conn *c, const struct ledger_key *key, struct ledger_records *out, struct err *e)
+{
+	/* BINARY collation compares bytes: the order that ledger_find relies on. */
+	sqlite3_stmt *st = db_stmt(c, COLUMNS "ledger WHERE host = ?1 AND user = ?2 ORDER BY uidl", e);
+
+	*out = (struct ledger_records){0};
+	if (st == NULL)
+		return -1;
+	bind_key(st, key);
+	int rc = append_rows(c, st, key, out, e);
+	if (rc != 0)
+		ledger_records_free(out);
+	return rc;
+}
+
+int ledger_add_open(struct db_conn *c, const struct ledger_key *key, struct ledger_records *out, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(
+	    c, COLUMNS "ledger INDEXED BY ledger_open WHERE host = ?1 AND user = ?2 AND closed = 0 ORDER BY uidl", e);
+
+	if (st == NULL)
+		return -1;
+	bind_key(st, key);
+	return append_rows(c, st, key, out, e);
+}
+
+int ledger_add_aged(struct db_conn *c, const struct ledger_key *key, int64_t before, char **from,
+                    struct ledger_records *out, struct err *e)
+{
+	sqlite3_stmt *page = db_stmt(c,
+	                             COLUMNS "(SELECT * FROM ledger WHERE host = ?1 AND user = ?2 AND uidl > ?3"
+	                                     " ORDER BY uidl LIMIT ?4) WHERE closed <> 0 AND stored_at < ?5",
+	                             e);
+	sqlite3_stmt *last = db_stmt(c,
+	                             "SELECT uidl FROM ledger WHERE host = ?1 AND user = ?2 AND uidl > ?3"
+	                             " ORDER BY uidl LIMIT 1 OFFSET ?4",
+	                             e);
+
+	if (page == NULL || last == NULL)
+		return -1;
+	bind_key(page, key);
+	bind_text(page, 3, *from);
+	sqlite3_bind_int(page, 4, LEDGER_PAGE);
+	sqlite3_bind_int64(page, 5, before);
+	if (append_rows(c, page, key, out, e) != 0)
+		return -1;
+	bind_key(last, key);
+	bind_text(last, 3, *from);
+	sqlite3_bind_int(last, 4, LEDGER_PAGE - 1);
+	int rc = sqlite3_step(last);
+	free(*from);
+	*from = xstrdup(rc == SQLITE_ROW ? (const char *)sqlite3_column_text(last, 0) : "");
+	return end(c, last, key, rc, e);
+}
+
+int ledger_add_closed(struct db_conn *c, const struct ledger_key *key, const char *uidl, struct ledger_records *out,
+                      bool *twins, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, COLUMNS "ledger WHERE host = ?1 AND user = ?2 AND uidl = ?3 AND closed <> 0", e);
+	sqlite3_stmt *near = db_stmt(c,
+	                             "SELECT 1 FROM ledger WHERE host = ?1 AND user = ?2"
+	                             " AND uidl >= ?3 || '#' AND uidl < ?3 || '$' LIMIT 1",
+	                             e);
+
+	if (st == NULL || near == NULL)
+		return -1;
+	bind_key(st, key);
+	bind_text(st, 3, uidl);
+	if (append_rows(c, st, key, out, e) != 0)
+		return -1;
+	bind_key(near, key);
+	bind_text(near, 3, uidl);
+	int rc = sqlite3_step(near);
+	*twins = *twins || rc == SQLITE_ROW;
+	return end(c, near, key, rc, e);
+}
+
+int ledger_any(struct db_conn *c, const struct ledger_key *key, bool *any, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, "SELECT 1 FROM ledger WHERE host = ?1 AND user = ?2 LIMIT 1", e);
+
+	if (st == NULL)
+		return -1;
+	bind_key(st, key);
+	int rc = sqlite3_step(st);
+	*any = rc == SQLITE_ROW;
+	return end(c, st, key, rc, e);
 }
 
 void ledger_records_free(struct ledger_records *r)
@@ -91,7 +193,7 @@ void ledger_records_free(struct ledger_records *r)
 	for (size_t i = 0; i < r->n; i++)
 		free(r->v[i].uidl);
 	free(r->v);
-	*r = (struct ledger_records){NULL, 0};
+	*r = (struct ledger_records){0};
 }
 
 static int compare(struct slice a, const char *b)

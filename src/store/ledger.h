@@ -29,11 +29,26 @@ struct ledger_record {
 
 struct ledger_records {
 	struct ledger_record *v; /* sorted by uidl (bytewise) */
-	size_t n;
+	size_t n, cap;
 };
 
 /* All records of one mailbox. The caller frees. */
 int ledger_load(struct db_conn *c, const struct ledger_key *key, struct ledger_records *out, struct err *e);
+
+/* A year's closed records need not be read to collect today's mail: these append a part to *out (at first {0}; freed by
+ * the caller on failure too), and ledger_sort puts it in order. No record may be added twice. */
+enum { LEDGER_PAGE = 2000 };
+enum { LEDGER_AGED_S = 30 * 24 * 3600 }; /* what is no longer listed may be forgotten after so long */
+int ledger_add_open(struct db_conn *c, const struct ledger_key *key, struct ledger_records *out, struct err *e);
+/* The closed ones stored before a time (wall seconds), among the LEDGER_PAGE records behind *from; moves *from, in the
+ * end back to "". */
+int ledger_add_aged(struct db_conn *c, const struct ledger_key *key, int64_t before, char **from,
+                    struct ledger_records *out, struct err *e);
+/* The closed one of this UIDL, where there is one; sets *twins where records "UIDL#…" are there. */
+int ledger_add_closed(struct db_conn *c, const struct ledger_key *key, const char *uidl, struct ledger_records *out,
+                      bool *twins, struct err *e);
+void ledger_sort(struct ledger_records *r);
+int ledger_any(struct db_conn *c, const struct ledger_key *key, bool *any, struct err *e);
 void ledger_records_free(struct ledger_records *r);
 const struct ledger_record *ledger_find(const struct ledger_records *r, struct slice uidl);
 /* Inserts or replaces. Inside a transaction (a db_job's apply, or an acceptance's extra). */

@@ -1,4 +1,5 @@
 """What is known of a mailbox decides: numbered anew, replaced, without UIDL, without TOP, a few at a time."""
+import re
 import sqlite3
 import time
 
@@ -184,6 +185,56 @@ def test_kept_for_a_while_and_then_deleted(gateway, provider):
     g.start()
     g.sync()
     assert list(p.mail) == ["u1"] and g.subjects("anna") == names(3)
+
+
+def seed(g, rows):
+    """Closed records of earlier days."""
+    g.stop()
+    with sqlite3.connect(g.home / "state/ofmsrv.db") as db:
+        db.executemany("INSERT INTO ledger(host, user, uidl, size, digest, stored_at, closed, skipped, missed) "
+                       "VALUES('127.0.0.1', 'u', ?, 100, zeroblob(32), ?, 1, 0, ?)", rows)
+    db.close()
+    g.start()
+
+
+def ledger(g):
+    with sqlite3.connect(g.home / "state/ofmsrv.db") as db:
+        rows = db.execute("SELECT uidl, missed FROM ledger WHERE user = 'u' AND closed").fetchall()
+    db.close()
+    return dict(rows)
+
+
+def test_a_long_ledger_costs_a_session_nothing(gateway, provider):
+    """What lies behind is neither read nor written; what comes back of it is known all the same."""
+    p = provider(mail(3))
+    g = gateway({"account one": account(p, keep=0)})
+    back = dict(p.mail)
+    g.sync()
+    g.wait_box("anna", 3)
+    assert not p.mail
+    seed(g, [(f"old{i:05}", int(time.time()) - 86400, 0) for i in range(5000)])
+    p.mail.update(back)
+    p.put(message("new"))
+    g.sync()
+    g.wait_box("anna", 4)
+    assert not p.mail and g.subjects("anna") == names(3) + ["new"], "deleted again, and not stored twice"
+    read = [int(n) for n in re.findall(r"fetch\.listed .*?records=(\d+)", g.log())]
+    assert len(read) >= 2 and max(read) <= 4, read
+    after = ledger(g)
+    assert len(after) == 5004 and not any(after.values())
+
+
+def test_old_records_go_after_three_listings_without_them(gateway, provider):
+    p = provider(mail(1))
+    g = gateway({"account one": account(p)})
+    long_ago = int(time.time()) - 40 * 86400
+    g.sync()  # looks twice, since it brings something
+    seed(g, [(f"gone{i}", long_ago, 0) for i in range(10)] + [("lately", int(time.time()) - 86400, 0)])
+    for missed in (1, 2):
+        g.sync("one")
+        assert ledger(g) == {**{f"gone{i}": missed for i in range(10)}, "lately": 0}
+    g.sync("one")
+    assert ledger(g) == {"lately": 0}
 
 
 def test_a_deletion_that_is_refused_is_tried_again(gateway, provider):

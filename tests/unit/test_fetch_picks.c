@@ -346,6 +346,7 @@ static void test_records_that_are_no_longer_listed(void **state)
 	} rows[] = {
 	    {"a=10", "b=1", 1},   {"a=10m", "b=1", 1}, {"a=10mo", "b=1", 3}, {"a=10o", "b=1", 1},
 	    {"a=10m", "a=10", 2}, {"a=10", "a=10", 0}, {"a=10mco", "", 3},   {"a=10", "", 1},
+	    {"a=10c", "", 0},     {"a=10mc", "", 0},   {"a=10co", "", 1},
 	};
 
 	(void)state;

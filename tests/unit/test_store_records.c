@@ -114,6 +114,85 @@ static void any_record_is_found_among_many(void **state)
 	ledger_records_free(&r);
 }
 
+static void check_uidls(const struct ledger_records *r, const char *want)
+{
+	char all[200] = "";
+
+	for (size_t i = 0; i < r->n; i++)
+		snprintf(all + strlen(all), sizeof all - strlen(all), "%s ", r->v[i].uidl);
+	assert_string_equal(all, want);
+}
+
+static void parts_of_the_ledger_are_read_alone(void **state)
+{
+	static const struct {
+		const char *uidl, *found;
+		bool twins;
+	} rows[] = {{"c1", "c1 ", false}, {"o1", "", false},  {"none", "", false}, {"c", "", false},
+	            {"t", "", true},      {"c1x", "", false}, {"t#", "", false},   {"", "", false}};
+	struct db_conn *c = ((struct world *)*state)->c;
+	const struct ledger_key other = {"pop.provider.test", "sales"};
+	struct ledger_records r = {0};
+	struct err e;
+	bool any;
+
+	assert_int_equal(ledger_any(c, &box, &any, &e), 0);
+	assert_false(any);
+	put(c, &box, "o2", (struct ledger_record){.stored_at = 5});
+	put(c, &box, "c1", (struct ledger_record){.closed = true, .stored_at = 50});
+	put(c, &box, "o1", (struct ledger_record){.skipped = true, .stored_at = 50});
+	put(c, &box, "t#1234", (struct ledger_record){.closed = true, .stored_at = 5});
+	put(c, &other, "x", (struct ledger_record){0});
+	assert_int_equal(ledger_any(c, &box, &any, &e), 0);
+	assert_true(any);
+	assert_int_equal(ledger_add_open(c, &box, &r, &e), 0);
+	check_uidls(&r, "o1 o2 ");
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct ledger_records found = {0};
+		bool twins = false;
+
+		assert_int_equal(ledger_add_closed(c, &box, rows[i].uidl, &found, &twins, &e), 0);
+		check_uidls(&found, rows[i].found);
+		assert_int_equal(twins, rows[i].twins);
+		ledger_records_free(&found);
+	}
+	bool twins = false;
+	assert_int_equal(ledger_add_closed(c, &box, "c1", &r, &twins, &e), 0);
+	ledger_sort(&r);
+	check_uidls(&r, "c1 o1 o2 ");
+	ledger_records_free(&r);
+}
+
+/* The look for aged records walks through all, a page at a time, and then begins again. */
+static void aged_records_come_page_by_page(void **state)
+{
+	struct db_conn *c = ((struct world *)*state)->c;
+	struct ledger_records r = {0};
+	char *from = strdup(""), uidl[16];
+	size_t pages = 0;
+	struct err e;
+
+	assert_int_equal(db_exec(c, "BEGIN", &e), 0);
+	for (int i = 0; i < 2 * LEDGER_PAGE + 10; i++) {
+		snprintf(uidl, sizeof uidl, "u%05d", i);
+		put(c, &box, uidl, (struct ledger_record){.closed = i % 2 == 0, .stored_at = i % 4});
+	}
+	assert_int_equal(db_exec(c, "COMMIT", &e), 0);
+	do {
+		size_t before = r.n;
+
+		assert_int_equal(ledger_add_aged(c, &box, 2, &from, &r, &e), 0);
+		assert_true(r.n - before <= LEDGER_PAGE / 4);
+		pages++;
+	} while (from[0] != '\0' && pages < 10);
+	assert_int_equal(pages, 3);
+	assert_int_equal(r.n, (2 * LEDGER_PAGE + 10) / 4 + 1); /* closed, and stored at 0: every fourth */
+	for (size_t i = 1; i < r.n; i++)
+		assert_true(strcmp(r.v[i - 1].uidl, r.v[i].uidl) < 0);
+	ledger_records_free(&r);
+	free(from);
+}
+
 /* Written by somebody else's hand: NULL-free columns of the wrong kind are read as an unknown digest. */
 static void a_digest_of_another_length_is_unknown(void **state)
 {
@@ -189,7 +268,8 @@ static void all_fail(struct db_conn *c, bool reads, bool writes)
 {
 	struct ledger_record rec = {.uidl = "new"};
 	struct ledger_records r;
-	char *value = (char *)1, seen[200] = "";
+	char *value = (char *)1, *from = strdup(""), seen[200] = "";
+	bool twins;
 	struct err e;
 
 #define FAILS(call)                                                                                                    \
@@ -201,6 +281,11 @@ static void all_fail(struct db_conn *c, bool reads, bool writes)
 	if (reads) {
 		FAILS(ledger_load(c, &box, &r, &e));
 		assert_true(r.v == NULL && r.n == 0);
+		FAILS(ledger_any(c, &box, &twins, &e));
+		FAILS(ledger_add_open(c, &box, &r, &e));
+		FAILS(ledger_add_aged(c, &box, 1, &from, &r, &e));
+		FAILS(ledger_add_closed(c, &box, "kept", &r, &twins, &e));
+		ledger_records_free(&r);
 		FAILS(fact_get(c, "kept", &value, &e));
 		assert_null(value);
 		FAILS(tombstone_has(c, "anna", "kept", &e));
@@ -216,6 +301,7 @@ static void all_fail(struct db_conn *c, bool reads, bool writes)
 		FAILS(tombstone_remove(c, "anna", "kept", &e));
 	}
 #undef FAILS
+	free(from);
 }
 
 static int interrupt(void *arg)
@@ -286,6 +372,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    T(the_ledger_gives_back_what_was_put),
 	    T(any_record_is_found_among_many),
+	    T(parts_of_the_ledger_are_read_alone),
+	    T(aged_records_come_page_by_page),
 	    T(a_digest_of_another_length_is_unknown),
 	    T(facts),
 	    T(tombstones),

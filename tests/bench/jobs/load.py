@@ -41,7 +41,7 @@ def latency(o):
             s.gateway.ctl("sync")
             opener.start()
             loaded = waits(s, n)
-            running = s.gateway.json("status").get("sync")
+            running = s.gateway.json("status")["sync"]["running"]
             stop.set()
             opener.join()
             s.close()
