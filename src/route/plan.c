@@ -43,16 +43,6 @@ void plan_fill(const struct plan *p, struct acceptance *a, struct gather *source
 	}
 }
 
-size_t plan_users(const struct plan *p, const char *what)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < p->n; i++)
-		if (strcmp(p->v[i].what, what) == 0)
-			n += p->v[i].users.n;
-	return n;
-}
-
 void plan_free(struct plan *p)
 {
 	for (size_t i = 0; i < p->n; i++)

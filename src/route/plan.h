@@ -33,7 +33,6 @@ struct plan_message *plan_add(struct plan *p, const char *what);
 void plan_drop_last(struct plan *p);
 /* Hands everything to the acceptance (copied); source as in acceptance_message. */
 void plan_fill(const struct plan *p, struct acceptance *a, struct gather *source);
-size_t plan_users(const struct plan *p, const char *what); /* mailboxes of messages of that kind */
 void plan_free(struct plan *p);
 
 #endif

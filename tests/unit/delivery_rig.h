@@ -36,7 +36,8 @@ struct world {
 static const char *const schemas[] = {delivery_schema, tombstone_schema, outqueue_schema,
                                       ledger_schema,   fact_schema,      NULL};
 
-static inline void open_world(struct world *w)
+/* As far as before recovery. */
+static inline void open_parts(struct world *w)
 {
 	struct err e = {0, ""};
 	char *db = xasprintf("%s/state/ofmsrv.db", w->dir);
@@ -49,11 +50,23 @@ static inline void open_world(struct world *w)
 	assert_non_null(w->maildir);
 	w->delivery = delivery_new(w->loop, w->workers, w->db, w->maildir, &w->config, &e);
 	assert_non_null(w->delivery);
-	if (delivery_recover(w->delivery, &e) != 0)
-		fail_msg("recover: %s", e.text);
+	free(db);
+}
+
+static inline void start_world(struct world *w)
+{
 	database_start(w->db, w->loop);
 	delivery_start(w->delivery);
-	free(db);
+}
+
+static inline void open_world(struct world *w)
+{
+	struct err e = {0, ""};
+
+	open_parts(w);
+	if (delivery_recover(w->delivery, &e) != 0)
+		fail_msg("recover: %s", e.text);
+	start_world(w);
 }
 
 static inline void on_stopped(void *arg)
@@ -63,11 +76,9 @@ static inline void on_stopped(void *arg)
 
 static inline void run(struct world *w);
 
-static inline void close_world(struct world *w)
+/* What is closed when nothing runs any more. */
+static inline void close_parts(struct world *w)
 {
-	w->waiting++;
-	delivery_stop(w->delivery, 5000, on_stopped, w);
-	run(w);
 	workers_stop(w->workers);
 	database_stop(w->db);
 	loop_drain(w->loop);
@@ -76,6 +87,14 @@ static inline void close_world(struct world *w)
 	maildir_free(&w->maildir);
 	database_free(&w->db);
 	loop_free(&w->loop);
+}
+
+static inline void close_world(struct world *w)
+{
+	w->waiting++;
+	delivery_stop(w->delivery, 5000, on_stopped, w);
+	run(w);
+	close_parts(w);
 }
 
 static inline int setup(void **state)

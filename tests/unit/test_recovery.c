@@ -6,20 +6,6 @@
 
 #define NAME "1700000000.00112233445566778899"
 
-static void open_parts(struct world *w)
-{
-	struct err e = {0, ""};
-	char *db = xasprintf("%s/state/ofmsrv.db", w->dir);
-
-	w->loop = loop_new();
-	w->workers = workers_new(w->loop, 2);
-	w->db = database_open(db, schemas, &e);
-	w->maildir = maildir_open(w->config.mailboxes, &e);
-	w->delivery = delivery_new(w->loop, w->workers, w->db, w->maildir, &w->config, &e);
-	assert_non_null(w->delivery);
-	free(db);
-}
-
 static void insert_row(struct world *w, const char *dests)
 {
 	char *text = xasprintf("INSERT INTO message(name, size, spilled, dests, bytes)"
