@@ -15,7 +15,8 @@ static void begin(struct delivery *d, const char *what, const char *why, const c
 	if (d->trouble_since != 0)
 		return;
 	d->trouble_since = clock_wall_s();
-	d->trouble_text = xasprintf("%s: %s", what, why);
+	/* What the database says begins with its name already. */
+	d->trouble_text = slice_starts_nocase(slice_of(why), what) ? xstrdup(why) : xasprintf("%s: %s", what, why);
 	log_error("delivery.trouble", kv_s("what", what), kv_s("error", why), kv_s("effect", effect));
 }
 
