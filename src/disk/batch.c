@@ -44,11 +44,19 @@ static void roll_back(struct db_conn **c, const char *path)
 		reopen(c, path, &e);
 }
 
+/* As db_exec, of a literal that is compiled once. */
+static int run(struct db_conn *c, const char *sql, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, sql, e);
+
+	return st == NULL ? -1 : db_step(c, st, e);
+}
+
 enum commit_result { COMMIT_DONE, COMMIT_REFUSED, COMMIT_NO_SPACE, COMMIT_UNSURE };
 
 static enum commit_result commit(struct db_conn *c, struct err *e)
 {
-	if (db_exec(c, "COMMIT", e) == 0)
+	if (run(c, "COMMIT", e) == 0)
 		return COMMIT_DONE;
 	return (e->code & 0xff) == SQLITE_FULL ? COMMIT_NO_SPACE : COMMIT_UNSURE;
 }
@@ -73,7 +81,7 @@ static enum commit_result try_jobs(struct db_conn **c, const char *path, struct 
 		return COMMIT_REFUSED;
 	if (still_there(*c, path, e) != 0)
 		return COMMIT_REFUSED;
-	if (db_exec(*c, "BEGIN IMMEDIATE", e) != 0) {
+	if (run(*c, "BEGIN IMMEDIATE", e) != 0) {
 		reopen(c, path, &(struct err){0, ""});
 		return COMMIT_REFUSED;
 	}

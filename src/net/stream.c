@@ -1,17 +1,20 @@
 #include "net/stream.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
-#include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
+#include <errno.h>
+#include <event2/event_struct.h>
+#include <openssl/err.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
 	HIGH_WATER = 64 * 1024,
-	SINGLE_READ = 64 * 1024,
+	SINGLE_READ = 32 * 1024,
 	SINGLE_WRITE = 256 * 1024,
+	RECORD = 16 * 1024,   /* TLS: so much travels together at most */
 	PUSH_MAX = 32 * 1024, /* replies up to so much are written at once, without asking the kernel when */
 	FLUSH_MS = 5000,      /* how long a finished stream may take to write its rest */
 	LINGER_MS = 2000      /* and to see the peer's end, lest a reset eats our last reply */
@@ -20,101 +23,258 @@ enum {
 struct stream {
 	struct loop_orphan orphan; /* once it is finishing */
 	struct loop *loop;
-	struct bufferevent *bev;
+	int fd;
+	SSL *ssl; /* NULL: plain */
+	struct evbuffer *in, *out;
+	struct event readable, writable;
+	struct event push; /* writes what this round of the loop has said */
 	const struct stream_callbacks *cb;
 	void *arg;
-	SSL_CTX *tls_next;  /* a handshake waits for the output to be written */
-	struct event *push; /* plain: writes what this round of the loop has said */
+	SSL_CTX *tls_next; /* a handshake waits for the output to be written */
 	struct loop_timer *deadline;
-	int64_t timeout_ms;
+	struct loop_timer *silence; /* looks now and then, so that a byte costs no timer */
+	int64_t silence_due;        /* 0 = not set */
+	int64_t timeout_ms, read_at, written_at;
 	size_t high_water;
-	bool tls, shaking, paused, finishing, lingering;
+	bool reading, writing;                   /* what the kernel was asked for */
+	bool shaking, paused, full, eof;         /* full: the owner has to take something first */
+	bool read_needs_write, write_needs_read; /* TLS has something to say first */
+	bool finishing, lingering, watched;
 };
 
-static void make_bev(struct stream *s, int fd, SSL_CTX *tls);
+/* ---- what the kernel is asked for ---- */
+
+/* What OpenSSL holds already the kernel does not announce. */
+static void announce_held(struct stream *s)
+{
+	if (s->ssl != NULL && !s->shaking && (SSL_has_pending(s->ssl) || SSL_get_shutdown(s->ssl) != 0))
+		event_active(&s->readable, EV_READ, 0);
+}
 
 static void set_reading(struct stream *s)
 {
-	if (s->paused)
-		bufferevent_disable(s->bev, EV_READ);
-	else
-		bufferevent_enable(s->bev, EV_READ);
-}
+	bool want = s->shaking || (!s->paused && !s->full && !s->eof && s->tls_next == NULL);
 
-static void apply_timeout(struct stream *s)
-{
-	struct timeval tv = {.tv_sec = (time_t)(s->timeout_ms / 1000),
-	                     .tv_usec = (suseconds_t)(s->timeout_ms % 1000 * 1000)};
-
-	bufferevent_set_timeouts(s->bev, s->timeout_ms > 0 ? &tv : NULL, s->timeout_ms > 0 ? &tv : NULL);
-}
-
-static void free_bev(struct stream *s)
-{
-	if (s->bev == NULL)
+	if (want == s->reading)
 		return;
-	bufferevent_setcb(s->bev, NULL, NULL, NULL, NULL);
-	bufferevent_free(s->bev);
-	s->bev = NULL;
+	s->reading = want;
+	s->read_at = clock_mono_ms();
+	if (!want) {
+		event_del(&s->readable);
+		return;
+	}
+	event_add(&s->readable, NULL);
+	announce_held(s);
 }
+
+static void set_writing(struct stream *s, bool want)
+{
+	if (want == s->writing)
+		return;
+	s->writing = want;
+	if (!want) {
+		event_del(&s->writable);
+		return;
+	}
+	s->written_at = clock_mono_ms();
+	event_add(&s->writable, NULL);
+}
+
+/* ---- the end ---- */
 
 static void destroy(struct stream *s)
 {
 	if (s->finishing)
 		loop_disown(&s->orphan);
-	free_bev(s);
-	if (s->push != NULL)
-		event_free(s->push);
+	event_del(&s->readable);
+	event_del(&s->writable);
+	event_del(&s->push);
+	SSL_free(s->ssl);
+	close(s->fd);
+	evbuffer_free(s->in);
+	evbuffer_free(s->out);
 	loop_timer_free(&s->deadline);
+	loop_timer_free(&s->silence);
 	SSL_CTX_free(s->tls_next);
 	free(s);
+}
+
+/* Nothing more comes. */
+static void end(struct stream *s, enum stream_end why)
+{
+	s->eof = true;
+	s->shaking = false;
+	set_reading(s);
+	if (why != STREAM_EOF)
+		set_writing(s, false);
+	if (!s->finishing)
+		s->cb->ended(s->arg, why);
+	else if (why != STREAM_EOF || s->lingering)
+		destroy(s);
 }
 
 /* The owner has gone and all is written: say so to the peer and wait a moment for its end. */
 static void linger(struct stream *s)
 {
-	SSL *ssl = s->tls ? bufferevent_openssl_get_ssl(s->bev) : NULL;
-
 	if (s->lingering)
 		return;
 	s->lingering = true;
-	if (ssl != NULL)
-		SSL_shutdown(ssl);
-	shutdown(bufferevent_getfd(s->bev), SHUT_WR);
-	evbuffer_drain(bufferevent_get_input(s->bev), SIZE_MAX);
-	s->paused = false;
+	ERR_clear_error();
+	if (s->ssl != NULL && !s->shaking)
+		SSL_shutdown(s->ssl);
+	shutdown(s->fd, SHUT_WR);
+	s->paused = s->full = false;
 	set_reading(s);
 	loop_timer_set(s->deadline, LINGER_MS);
+}
+
+/* ---- TLS ---- */
+
+/* What an operation of OpenSSL needs before it can go on: EV_READ, EV_WRITE; 0: it has failed. */
+static short needs(const struct stream *s, int rc)
+{
+	switch (SSL_get_error(s->ssl, rc)) {
+	case SSL_ERROR_WANT_READ:
+		return EV_READ;
+	case SSL_ERROR_WANT_WRITE:
+		return EV_WRITE;
+	default:
+		return 0;
+	}
+}
+
+static void shake(struct stream *s)
+{
+	ERR_clear_error();
+	int rc = SSL_do_handshake(s->ssl);
+	short next = rc == 1 ? 0 : needs(s, rc);
+
+	s->read_at = clock_mono_ms();
+	if (rc != 1 && next == 0) {
+		end(s, STREAM_TLS_FAILED);
+		return;
+	}
+	set_writing(s, next == EV_WRITE);
+	if (rc != 1)
+		return;
+	s->shaking = false;
+	set_reading(s);
+	announce_held(s); /* what came with the handshake's last word */
+	if (evbuffer_get_length(s->out) > 0)
+		event_active(&s->push, EV_TIMEOUT, 0);
+	if (!s->finishing && s->cb->secured != NULL)
+		s->cb->secured(s->arg);
+}
+
+static void make_tls(struct stream *s, SSL_CTX *tls)
+{
+	s->ssl = SSL_new(tls);
+	if (s->ssl == NULL || SSL_set_fd(s->ssl, s->fd) != 1)
+		abort();
+	SSL_set_accept_state(s->ssl);
+	SSL_set_read_ahead(s->ssl, 1); /* else a record costs two calls */
+	s->shaking = true;
 }
 
 static void begin_tls(struct stream *s)
 {
 	SSL_CTX *tls = s->tls_next;
-	int fd = bufferevent_getfd(s->bev);
 
 	s->tls_next = NULL;
-	bufferevent_setfd(s->bev, -1);
-	free_bev(s);
-	make_bev(s, fd, tls);
+	make_tls(s, tls);
 	SSL_CTX_free(tls);
+	set_reading(s);
 }
 
-static void on_read(struct bufferevent *bev, void *arg)
+/* As recv. */
+static ssize_t receive_tls(struct stream *s, char *into, size_t room)
+{
+	ERR_clear_error();
+	int n = SSL_read(s->ssl, into, (int)room);
+
+	if (n > 0)
+		return n;
+	if (SSL_get_error(s->ssl, n) == SSL_ERROR_ZERO_RETURN)
+		return 0;
+	short next = needs(s, n);
+	s->read_needs_write = next == EV_WRITE;
+	if (s->read_needs_write)
+		set_writing(s, true);
+	errno = next != 0 ? EAGAIN : ECONNRESET;
+	return -1;
+}
+
+/* Replies that wait together travel in few records. Returns as evbuffer_write. */
+static int send_tls(struct stream *s)
+{
+	char record[RECORD];
+	int sent = 0;
+
+	s->write_needs_read = false;
+	for (ssize_t n; sent < SINGLE_WRITE && (n = evbuffer_copyout(s->out, record, sizeof record)) > 0;) {
+		ERR_clear_error();
+		int rc = SSL_write(s->ssl, record, (int)n);
+		if (rc <= 0) {
+			short next = needs(s, rc);
+			s->write_needs_read = next == EV_READ;
+			errno = next != 0 ? EAGAIN : EPIPE;
+			return sent > 0 ? sent : -1;
+		}
+		evbuffer_drain(s->out, (size_t)rc);
+		sent += rc;
+	}
+	return sent;
+}
+
+/* ---- reading ---- */
+
+static void on_taken(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct stream *s = arg;
 
+	(void)info;
+	if (!s->full || evbuffer_get_length(in) >= s->high_water)
+		return;
+	s->full = false;
+	set_reading(s);
+}
+
+static void look_how_full(struct stream *s)
+{
+	s->full = evbuffer_get_length(s->in) >= s->high_water;
+	if (s->full && !s->watched)
+		s->watched = evbuffer_add_cb(s->in, on_taken, s) != NULL;
+	set_reading(s);
+}
+
+static void take(struct stream *s)
+{
+	char bytes[SINGLE_READ];
+	size_t have = evbuffer_get_length(s->in), room = s->high_water > have ? s->high_water - have : 1;
+
+	if (room > sizeof bytes)
+		room = sizeof bytes;
+	ssize_t n = s->ssl != NULL ? receive_tls(s, bytes, room) : recv(s->fd, bytes, room, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		end(s, n == 0 ? STREAM_EOF : STREAM_RESET);
+		return;
+	}
+	s->read_at = clock_mono_ms();
+	announce_held(s);
 	if (s->finishing)
-		evbuffer_drain(bufferevent_get_input(bev), SIZE_MAX);
-	else if (s->tls_next == NULL)
-		s->cb->readable(s->arg);
+		return;
+	evbuffer_add(s->in, bytes, (size_t)n);
+	look_how_full(s);
+	s->cb->readable(s->arg);
 }
 
-static void on_write(struct bufferevent *bev, void *arg)
-{
-	struct stream *s = arg;
+/* ---- writing ---- */
 
-	if (!s->tls)
-		bufferevent_disable(bev, EV_WRITE); /* the next output is pushed first */
+static void drained(struct stream *s)
+{
+	set_writing(s, s->read_needs_write);
 	if (s->finishing)
 		linger(s);
 	else if (s->tls_next != NULL)
@@ -123,60 +283,125 @@ static void on_write(struct bufferevent *bev, void *arg)
 		s->cb->drained(s->arg);
 }
 
-/* A bufferevent asks the kernel for each reply whether it may write, and takes the question back: two system calls and
- * a turn of the loop for an answer that is nearly always yes. So small output is written first, and only what is left
- * over waits for the kernel's word. Large output goes its way by turns, so that nobody keeps the loop to himself. */
+static int send_some(struct stream *s)
+{
+	return s->ssl != NULL ? send_tls(s) : evbuffer_write_atmost(s->out, s->fd, SINGLE_WRITE);
+}
+
+/* Small output is written at once, and only what is left over waits for the kernel's word: asking for that word costs
+ * two system calls and a turn of the loop for an answer that is nearly always yes. Large output goes its way by turns,
+ * so that nobody keeps the loop to himself. */
 static void on_push(evutil_socket_t fd, short what, void *arg)
 {
 	struct stream *s = arg;
-	struct evbuffer *out = bufferevent_get_output(s->bev);
+	size_t n = evbuffer_get_length(s->out);
 
 	(void)fd;
 	(void)what;
-	if (s->tls || evbuffer_get_length(out) == 0)
+	if (n == 0 || s->shaking || s->lingering)
 		return;
-	if (evbuffer_get_length(out) <= PUSH_MAX) {
-		evbuffer_unfreeze(out, 1);
-		evbuffer_write(out, bufferevent_getfd(s->bev));
-		evbuffer_freeze(out, 1);
-	}
-	if (evbuffer_get_length(out) > 0)
-		bufferevent_enable(s->bev, EV_WRITE); /* an error is found there again, and told */
-	else
-		on_write(s->bev, s);
+	if (n <= PUSH_MAX && send_some(s) > 0)
+		s->written_at = clock_mono_ms();
+	if (evbuffer_get_length(s->out) == 0)
+		drained(s);
+	else if (!s->write_needs_read)
+		set_writing(s, true); /* an error is found there again, and told */
 }
 
-static enum stream_end why_ended(const struct stream *s, short what)
+static void give(struct stream *s)
 {
-	if (what & BEV_EVENT_TIMEOUT)
-		return STREAM_TIMEOUT;
-	if (s->shaking)
-		return STREAM_TLS_FAILED;
-	return what & BEV_EVENT_EOF ? STREAM_EOF : STREAM_RESET;
+	if (evbuffer_get_length(s->out) == 0) {
+		set_writing(s, false);
+		return;
+	}
+	int n = send_some(s);
+	if (n > 0)
+		s->written_at = clock_mono_ms();
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+		end(s, STREAM_RESET);
+		return;
+	}
+	set_writing(s, !s->write_needs_read);
+	if (evbuffer_get_length(s->out) == 0)
+		drained(s);
 }
 
-static void on_event(struct bufferevent *bev, short what, void *arg)
+/* ---- the kernel's word ---- */
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct stream *s = arg;
 
-	if (what & BEV_EVENT_CONNECTED) {
-		s->shaking = false;
-		set_reading(s);
-		if (!s->finishing && s->cb->secured != NULL)
-			s->cb->secured(s->arg);
+	(void)fd;
+	(void)what;
+	if (!s->reading)
+		return;
+	if (s->shaking) {
+		shake(s);
 		return;
 	}
-	/* Someone who downloads says nothing meanwhile: only a stalled write counts then, and has its own timeout. */
-	if ((what & BEV_EVENT_TIMEOUT) && (what & BEV_EVENT_READING) && !s->finishing &&
-	    evbuffer_get_length(bufferevent_get_output(bev)) > 0) {
-		set_reading(s);
+	if (s->write_needs_read) {
+		s->write_needs_read = false;
+		set_writing(s, true);
+	}
+	take(s);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct stream *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (s->shaking) {
+		shake(s);
 		return;
 	}
-	if (s->finishing) {
-		destroy(s);
-		return;
+	if (s->read_needs_write) {
+		s->read_needs_write = false;
+		event_active(&s->readable, EV_READ, 0);
 	}
-	s->cb->ended(s->arg, why_ended(s, what));
+	give(s);
+}
+
+/* ---- silence ---- */
+
+static void watch_silence(struct stream *s, int64_t ms)
+{
+	s->silence_due = clock_mono_ms() + ms;
+	loop_timer_set(s->silence, ms);
+}
+
+/* Someone who downloads says nothing meanwhile: only a stalled write counts then. */
+static void on_silence(void *arg)
+{
+	struct stream *s = arg;
+	bool stalls = evbuffer_get_length(s->out) > 0;
+	int64_t last = stalls || s->written_at > s->read_at ? s->written_at : s->read_at;
+	int64_t left = last + s->timeout_ms - clock_mono_ms();
+
+	if (!stalls && !s->reading)
+		left = s->timeout_ms;
+	if (left > 0)
+		watch_silence(s, left);
+	else
+		s->cb->ended(s->arg, STREAM_TIMEOUT);
+}
+
+void stream_set_timeout(struct stream *s, int64_t ms)
+{
+	int64_t now = clock_mono_ms();
+
+	s->timeout_ms = ms;
+	s->read_at = s->written_at = now;
+	if (ms > 0 && s->silence == NULL)
+		s->silence = loop_timer_new(s->loop, on_silence, s);
+	if (ms == 0 && s->silence_due != 0) {
+		loop_timer_cancel(s->silence);
+		s->silence_due = 0;
+	} else if (ms > 0 && (s->silence_due == 0 || s->silence_due > now + ms)) {
+		watch_silence(s, ms);
+	}
 }
 
 static void on_deadline(void *arg)
@@ -189,42 +414,35 @@ static void on_deadline(void *arg)
 		s->cb->ended(s->arg, STREAM_TIMEOUT);
 }
 
-static void make_bev(struct stream *s, int fd, SSL_CTX *tls)
+void stream_set_deadline(struct stream *s, int64_t ms)
 {
-	SSL *ssl = tls != NULL ? SSL_new(tls) : NULL;
-
-	if (ssl != NULL) {
-		s->tls = s->shaking = true;
-		s->bev = bufferevent_openssl_socket_new(loop_base(s->loop), fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
-		                                        BEV_OPT_CLOSE_ON_FREE);
-		if (s->bev != NULL)
-			bufferevent_openssl_set_allow_dirty_shutdown(s->bev, 1);
-	} else {
-		s->bev = bufferevent_socket_new(loop_base(s->loop), fd, BEV_OPT_CLOSE_ON_FREE);
-	}
-	if (s->bev == NULL)
-		abort();
-	bufferevent_setcb(s->bev, on_read, on_write, on_event, s);
-	bufferevent_set_max_single_read(s->bev, SINGLE_READ);
-	bufferevent_set_max_single_write(s->bev, SINGLE_WRITE);
-	bufferevent_setwatermark(s->bev, EV_READ, 0, s->high_water);
-	apply_timeout(s);
-	if (ssl != NULL)
-		bufferevent_enable(s->bev, EV_WRITE);
-	else
-		bufferevent_disable(s->bev, EV_WRITE);
-	set_reading(s);
+	if (ms > 0 && s->deadline == NULL)
+		s->deadline = loop_timer_new(s->loop, on_deadline, s);
+	if (ms > 0)
+		loop_timer_set(s->deadline, ms);
+	else if (s->deadline != NULL)
+		loop_timer_cancel(s->deadline);
 }
+
+/* ---- the owner's side ---- */
 
 struct stream *stream_accept(struct loop *l, int fd, SSL_CTX *tls, const struct stream_callbacks *cb, void *arg)
 {
 	struct stream *s = xcalloc(1, sizeof *s);
+	struct event_base *base = loop_base(l);
 
-	*s = (struct stream){.loop = l, .cb = cb, .arg = arg, .high_water = HIGH_WATER};
-	s->push = event_new(loop_base(l), -1, 0, on_push, s);
-	if (s->push == NULL)
+	*s = (struct stream){.loop = l, .fd = fd, .cb = cb, .arg = arg, .high_water = HIGH_WATER};
+	s->in = evbuffer_new();
+	s->out = evbuffer_new();
+	if (s->in == NULL || s->out == NULL || event_assign(&s->push, base, -1, 0, on_push, s) != 0 ||
+	    event_assign(&s->readable, base, fd, EV_READ | EV_PERSIST, on_readable, s) != 0 ||
+	    event_assign(&s->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable, s) != 0)
 		abort();
-	make_bev(s, fd, tls);
+	evbuffer_set_flags(s->out, EVBUFFER_FLAG_DRAINS_TO_FD); /* parts of files go by sendfile */
+	s->read_at = s->written_at = clock_mono_ms();
+	if (tls != NULL)
+		make_tls(s, tls);
+	set_reading(s);
 	return s;
 }
 
@@ -238,43 +456,26 @@ void stream_free(struct stream **s)
 
 struct evbuffer *stream_in(struct stream *s)
 {
-	return bufferevent_get_input(s->bev);
+	return s->in;
 }
 
 struct evbuffer *stream_out(struct stream *s)
 {
-	return bufferevent_get_output(s->bev);
+	return s->out;
 }
 
 void stream_write(struct stream *s, const void *p, size_t n)
 {
-	bufferevent_write(s->bev, p, n);
-	if (!s->tls)
-		event_active(s->push, EV_TIMEOUT, 0);
+	evbuffer_add(s->out, p, n);
+	event_active(&s->push, EV_TIMEOUT, 0);
 }
 
 int stream_write_file(struct stream *s, struct evbuffer_file_segment *file, uint64_t at, size_t n)
 {
-	int rc = evbuffer_add_file_segment(stream_out(s), file, (ev_off_t)at, (ev_off_t)n);
+	int rc = evbuffer_add_file_segment(s->out, file, (ev_off_t)at, (ev_off_t)n);
 
-	event_active(s->push, EV_TIMEOUT, 0);
+	event_active(&s->push, EV_TIMEOUT, 0);
 	return rc;
-}
-
-void stream_set_timeout(struct stream *s, int64_t ms)
-{
-	s->timeout_ms = ms;
-	apply_timeout(s);
-}
-
-void stream_set_deadline(struct stream *s, int64_t ms)
-{
-	if (ms > 0 && s->deadline == NULL)
-		s->deadline = loop_timer_new(s->loop, on_deadline, s);
-	if (ms > 0)
-		loop_timer_set(s->deadline, ms);
-	else if (s->deadline != NULL)
-		loop_timer_cancel(s->deadline);
 }
 
 void stream_pause(struct stream *s, bool paused)
@@ -286,22 +487,22 @@ void stream_pause(struct stream *s, bool paused)
 void stream_set_high_water(struct stream *s, size_t bytes)
 {
 	s->high_water = bytes;
-	bufferevent_setwatermark(s->bev, EV_READ, 0, bytes);
+	look_how_full(s);
 }
 
 void stream_start_tls(struct stream *s, SSL_CTX *tls)
 {
 	SSL_CTX_up_ref(tls);
 	s->tls_next = tls;
-	bufferevent_disable(s->bev, EV_READ);
-	evbuffer_drain(bufferevent_get_input(s->bev), SIZE_MAX);
-	if (evbuffer_get_length(bufferevent_get_output(s->bev)) == 0)
+	set_reading(s);
+	evbuffer_drain(s->in, SIZE_MAX);
+	if (evbuffer_get_length(s->out) == 0)
 		begin_tls(s);
 }
 
 bool stream_is_tls(const struct stream *s)
 {
-	return s->tls;
+	return s->ssl != NULL;
 }
 
 static void end_orphan(void *arg)
@@ -318,12 +519,11 @@ void stream_finish(struct stream **sp)
 	*sp = NULL;
 	s->finishing = true;
 	loop_adopt(s->loop, &s->orphan, end_orphan, s);
-	s->timeout_ms = 0;
-	apply_timeout(s);
+	stream_set_timeout(s, 0);
 	if (s->deadline == NULL)
 		s->deadline = loop_timer_new(s->loop, on_deadline, s);
 	loop_timer_set(s->deadline, FLUSH_MS);
-	evbuffer_drain(bufferevent_get_input(s->bev), SIZE_MAX);
-	if (evbuffer_get_length(bufferevent_get_output(s->bev)) == 0)
+	evbuffer_drain(s->in, SIZE_MAX);
+	if (evbuffer_get_length(s->out) == 0)
 		linger(s);
 }

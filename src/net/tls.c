@@ -31,9 +31,9 @@ SSL_CTX *tls_server_new(const char *certificate, const char *key, struct err *e)
 		return NULL;
 	}
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-	/* No SSL_MODE_ENABLE_PARTIAL_WRITE: libevent takes each successful SSL_write for a whole one, and would go on
-	 * with the next piece of its buffer. */
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* As net/stream.c writes: what is left over later, from another place. */
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+	                          SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* A client that hangs up without close_notify has ended its session all the same: the protocols above know
 	 * by their own rules whether a command was whole. */
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_COMPRESSION);

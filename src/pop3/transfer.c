@@ -256,11 +256,7 @@ void pop3_transfer_begin(struct pop3_session *s)
 	t->s = s;
 	t->entry = &s->list.v[s->core.message];
 	t->maildir = pop3_service_deps(s->service)->maildir;
-	t->fd = maildir_open_message_cached(t->maildir, s->user, t->entry);
-	if (t->fd >= 0 && !measured(t)) {
-		close(t->fd);
-		t->fd = -1;
-	}
+	t->fd = maildir_open_message_cached(t->maildir, s->user, t->entry, &t->size);
 	s->transfer = t;
 	pop3_transfer_continue(s);
 }

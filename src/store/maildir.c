@@ -277,7 +277,7 @@ int maildir_has(struct maildir *m, const char *user, const char *base, struct er
 }
 
 /* Opens without ever blocking on something that is no regular file (a FIFO). */
-static int open_regular(struct maildir *m, const char *path, uint64_t resolve)
+static int open_regular(struct maildir *m, const char *path, uint64_t resolve, uint64_t *size)
 {
 	int fd = open_beneath(m, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, resolve);
 	struct stat st;
@@ -289,22 +289,24 @@ static int open_regular(struct maildir *m, const char *path, uint64_t resolve)
 		errno = ENOENT;
 		return -1;
 	}
+	*size = (uint64_t)st.st_size;
 	return fd;
 }
 
-int maildir_open_message_cached(struct maildir *m, const char *user, const struct maildir_entry *en)
+int maildir_open_message_cached(struct maildir *m, const char *user, const struct maildir_entry *en, uint64_t *size)
 {
 	char path[PATH_BYTES];
 
 	if (!path_make(path, user, en->in_cur ? "cur" : "new", en->name))
 		return -1;
-	return open_regular(m, path, RESOLVE_CACHED);
+	return open_regular(m, path, RESOLVE_CACHED, size);
 }
 
 int maildir_open_message(struct maildir *m, const char *user, const struct maildir_entry *en, struct err *e)
 {
 	char path[PATH_BYTES];
 	struct place at = {.sub = en->in_cur ? "cur" : "new"};
+	uint64_t size;
 
 	snprintf(at.name, sizeof at.name, "%s", en->name);
 	for (int tries = 0; tries < 3; tries++) {
@@ -312,7 +314,7 @@ int maildir_open_message(struct maildir *m, const char *user, const struct maild
 
 		if (!path_make(path, user, at.sub, at.name))
 			return err_set(e, ENOENT, "no message of that name");
-		fd = open_regular(m, path, 0);
+		fd = open_regular(m, path, 0, &size);
 		if (fd >= 0)
 			return fd;
 		if (errno != ENOENT)

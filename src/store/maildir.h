@@ -62,9 +62,9 @@ void maildir_entry_uidl(const struct maildir_entry *en, char out[static MAILDIR_
 /* An open descriptor of the message, O_NOFOLLOW, regular files only; follows a rename between new/ and cur/ or of
  * flags. -1 with e (code ENOENT: gone). */
 int maildir_open_message(struct maildir *m, const char *user, const struct maildir_entry *en, struct err *e);
-/* The same where no disk has to be waited for, and the message stands where the scan saw it; -1 otherwise. For the
- * loop's thread. */
-int maildir_open_message_cached(struct maildir *m, const char *user, const struct maildir_entry *en);
+/* The same, and its size, where no disk has to be waited for, and the message stands where the scan saw it; -1
+ * otherwise. For the loop's thread. */
+int maildir_open_message_cached(struct maildir *m, const char *user, const struct maildir_entry *en, uint64_t *size);
 /* Unlinks it wherever it stands; 0 where it is already gone. */
 int maildir_unlink(struct maildir *m, const char *user, const char *base, struct err *e);
 /* The same for many, reading each folder once at most. -1 with e where any of them may still be there: scans do not
