@@ -58,6 +58,17 @@ char *dialog_ask(struct dialog *d, const char *question, const char *fallback)
 	return xstrdup(fallback);
 }
 
+char *dialog_ask_fit(struct dialog *d, const char *question, const char *fallback, const struct dialog_fit *fit)
+{
+	for (;;) {
+		char *answer = dialog_ask(d, question, fallback);
+		if (d->ended || isatty(STDIN_FILENO) != 1 || fit->fits(fit->arg, answer))
+			return answer;
+		dialog_say("  \"%s\" does not do: %s is wanted.\n", answer, fit->wanted);
+		free(answer);
+	}
+}
+
 char *dialog_secret(struct dialog *d, const char *question)
 {
 	struct termios before, quiet;

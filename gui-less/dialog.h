@@ -11,7 +11,15 @@ struct dialog {
 
 /* "question [fallback]: "; the fallback ("" = none) where the answer is empty. The caller frees. */
 char *dialog_ask(struct dialog *d, const char *question, const char *fallback);
-/* The same, without echo. */
+/* The same; on a terminal an answer that does not fit is asked for again, saying what is wanted. (Out of a pipe the
+ * next line answers another question, so there it stays, and is found with all other faults.) */
+struct dialog_fit {
+	bool (*fits)(const void *arg, const char *answer);
+	const void *arg;
+	const char *wanted; /* "a port from 1 to 65535" */
+};
+char *dialog_ask_fit(struct dialog *d, const char *question, const char *fallback, const struct dialog_fit *fit);
+/* Without echo. */
 char *dialog_secret(struct dialog *d, const char *question);
 /* "question (yes/no) [yes]: " */
 bool dialog_yes(struct dialog *d, const char *question, bool fallback);

@@ -3,6 +3,7 @@
 
 #include "args.h"
 #include "base/alloc.h"
+#include "config/values.h"
 #include "local.h"
 #include "message_file.h"
 #include "probe.h"
@@ -13,8 +14,100 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* ---- which answers do ---- */
+
+static bool port_fits(const void *arg, const char *s)
+{
+	uint64_t n;
+
+	(void)arg;
+	return value_number(slice_of(s), 65535, &n) && n > 0;
+}
+
+static bool security_fits(const void *arg, const char *s)
+{
+	static const char *const words[] = {"tls", "starttls", "opportunistic", "none"};
+	bool fits = false;
+
+	(void)arg;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		fits |= strcasecmp(s, words[i]) == 0;
+	return fits;
+}
+
+static bool keep_fits(const void *arg, const char *s)
+{
+	int64_t span;
+
+	(void)arg;
+	return strcasecmp(s, "forever") == 0 || value_duration(slice_of(s), &span);
+}
+
+static bool host_fits(const void *arg, const char *s)
+{
+	(void)arg;
+	return value_host(slice_of(s));
+}
+
+static bool host_or_none_fits(const void *arg, const char *s)
+{
+	return s[0] == '\0' || host_fits(arg, s);
+}
+
+static bool domain_fits(const void *arg, const char *s)
+{
+	(void)arg;
+	return value_domain(slice_of(s));
+}
+
+static bool address_or_none_fits(const void *arg, const char *s)
+{
+	(void)arg;
+	return s[0] == '\0' || value_address(slice_of(s));
+}
+
+static bool is_user(const struct init_answers *a, struct slice name)
+{
+	for (size_t i = 0; i < a->nusers; i++)
+		if (slice_eq_nocase(name, slice_of(a->users[i].name)))
+			return true;
+	return false;
+}
+
+static bool new_user_fits(const void *answers, const char *s)
+{
+	return s[0] == '\0' || (value_user_name(slice_of(s)) && strcasecmp(s, "daemon") != 0 &&
+	                        !is_user((const struct init_answers *)answers, slice_of(s)));
+}
+
+static bool users_fit(const void *answers, const char *s)
+{
+	for (;;) {
+		size_t n = strcspn(s, ",");
+		if (!is_user((const struct init_answers *)answers, slice_trim(slice_make(s, n))))
+			return false;
+		if (s[n] == '\0')
+			return true;
+		s += n + 1;
+	}
+}
+
+static bool postmaster_fits(const void *answers, const char *s)
+{
+	return strcasecmp(s, "postmaster") == 0 || is_user((const struct init_answers *)answers, slice_of(s));
+}
+
+static const struct dialog_fit port_wanted = {port_fits, NULL, "a port from 1 to 65535"},
+                               security_wanted = {security_fits, NULL, "one of those words"},
+                               keep_wanted = {keep_fits, NULL, "0, forever or a time like 14d"},
+                               host_wanted = {host_fits, NULL, "a server's name or address"},
+                               host_or_none_wanted = {host_or_none_fits, NULL, "a server's name or address"},
+                               domain_wanted = {domain_fits, NULL, "a domain like office.lan"},
+                               address_wanted = {address_or_none_fits, NULL, "an address like info@firm.example"};
 
 /* ---- what is asked ---- */
 
@@ -24,9 +117,10 @@ static void ask_login(struct dialog *d, struct init_login *l, const char *what, 
 	char *question = xasprintf("The provider's %s server", what), number[8];
 
 	snprintf(number, sizeof number, "%u", port);
-	l->host = dialog_ask(d, question, host);
-	l->port = dialog_ask(d, "  its port", number);
-	l->security = dialog_ask(d, "  its security (tls, starttls, opportunistic, none)", security);
+	l->host = dialog_ask_fit(d, question, host, &host_wanted);
+	l->port = dialog_ask_fit(d, "  its port", number, &port_wanted);
+	l->security =
+	    dialog_ask_fit(d, "  its security (tls, starttls, opportunistic, none)", security, &security_wanted);
 	free(question);
 }
 
@@ -40,13 +134,15 @@ static void ask_account(struct dialog *d, struct init_answers *a, const struct p
 		a->account.command = dialog_ask(d, "  the command that prints a token", "");
 	else
 		a->account.password = dialog_secret(d, "  password there");
-	a->keep = dialog_ask(d, "  how long collected mail stays there (0 = goes at once, 14d, forever)", "14d");
+	a->keep = dialog_ask_fit(d, "  how long collected mail stays there (0 = goes at once, 14d, forever)", "14d",
+	                         &keep_wanted);
 }
 
 static void ask_relay(struct dialog *d, struct init_answers *a, const struct provider *p)
 {
 	if (!dialog_yes(d, "Shall mail to the outside go through the same provider", true)) {
-		char *host = dialog_ask(d, "The SMTP server that takes it (empty = nothing goes outside)", "");
+		char *host = dialog_ask_fit(d, "The SMTP server that takes it (empty = nothing goes outside)", "",
+		                            &host_or_none_wanted);
 		if (host[0] == '\0') {
 			free(host);
 			return;
@@ -66,7 +162,8 @@ static void ask_provider(struct dialog *d, struct init_answers *a, bool use_dns)
 {
 	struct provider p;
 
-	a->address = dialog_ask(d, "The mail address whose mailbox is collected (empty = none yet)", "");
+	a->address =
+	    dialog_ask_fit(d, "The mail address whose mailbox is collected (empty = none yet)", "", &address_wanted);
 	if (a->address[0] == '\0')
 		return;
 	const char *at = strrchr(a->address, '@');
@@ -79,9 +176,12 @@ static void ask_provider(struct dialog *d, struct init_answers *a, bool use_dns)
 
 static void ask_users(struct dialog *d, struct init_answers *a)
 {
+	const struct dialog_fit name_wanted = {new_user_fits, a, "a new name of a-z, 0-9, dots, _ and -"};
+
 	while (!d->ended && a->nusers < INIT_MOST) {
-		char *name = dialog_ask(
-		    d, a->nusers == 0 ? "A user on the LAN (a-z, 0-9)" : "Another user (empty = no more)", "");
+		char *name = dialog_ask_fit(
+		    d, a->nusers == 0 ? "A user on the LAN (a-z, 0-9)" : "Another user (empty = no more)", "",
+		    &name_wanted);
 		if (name[0] == '\0') {
 			free(name);
 			if (a->nusers > 0 || d->ended)
@@ -91,14 +191,16 @@ static void ask_users(struct dialog *d, struct init_answers *a)
 		}
 		struct init_user *u = &a->users[a->nusers++];
 		u->name = name;
-		u->alias = dialog_ask(d, "  their Internet address, which the outside sees (empty = none)",
-		                      a->nusers == 1 && a->address != NULL ? a->address : "");
+		u->alias = dialog_ask_fit(d, "  their Internet address, which the outside sees (empty = none)",
+		                          a->nusers == 1 && a->address != NULL ? a->address : "", &address_wanted);
 		u->password = dialog_secret(d, "  their password for reading mail here");
 	}
 }
 
 static void ask_rules(struct dialog *d, struct init_answers *a)
 {
+	const struct dialog_fit users_wanted = {users_fit, a, "one or more of the users above, with commas,"};
+
 	while (!d->ended && a->nrules < INIT_MOST) {
 		char *text = dialog_ask(d, "A rule: mail whose subject contains (empty = no more)", "");
 		if (text[0] == '\0') {
@@ -106,23 +208,28 @@ static void ask_rules(struct dialog *d, struct init_answers *a)
 			return;
 		}
 		a->rules[a->nrules].text = text;
-		a->rules[a->nrules++].deliver = dialog_ask(d, "  goes to (users, with commas)", a->users[0].name);
+		a->rules[a->nrules++].deliver =
+		    dialog_ask_fit(d, "  goes to (users, with commas)", a->users[0].name, &users_wanted);
 	}
 }
 
 static void ask_all(struct dialog *d, struct init_answers *a, bool use_dns)
 {
-	a->domain = dialog_ask(d, "The domain of the addresses on the LAN, which need not exist outside", "office.lan");
+	const struct dialog_fit postmaster_wanted = {postmaster_fits, a, "one of the users above"};
+
+	a->domain = dialog_ask_fit(d, "The domain of the addresses on the LAN, which need not exist outside",
+	                           "office.lan", &domain_wanted);
 	ask_provider(d, a, use_dns);
 	ask_users(d, a);
 	if (a->nusers == 0)
 		return;
 	ask_rules(d, a);
-	a->postmaster =
-	    dialog_ask(d, "Who looks after the gateway: gets its reports, and mail that is nobody's", a->users[0].name);
+	a->postmaster = dialog_ask_fit(d, "Who looks after the gateway: gets its reports, and mail that is nobody's",
+	                               a->users[0].name, &postmaster_wanted);
 }
 
-void init_answers_free(struct init_answers *a)
+/* What ask_provider has set. */
+static void forget_provider(struct init_answers *a)
 {
 	struct init_login *logins[] = {&a->account, &a->relay};
 
@@ -133,7 +240,17 @@ void init_answers_free(struct init_answers *a)
 		free(logins[i]->user);
 		free(logins[i]->password);
 		free(logins[i]->command);
+		*logins[i] = (struct init_login){0};
 	}
+	free(a->address);
+	free(a->keep);
+	a->address = a->keep = NULL;
+	a->relay_is_account = false;
+}
+
+void init_answers_free(struct init_answers *a)
+{
+	forget_provider(a);
 	for (size_t i = 0; i < a->nusers; i++) {
 		free(a->users[i].name);
 		free(a->users[i].alias);
@@ -144,8 +261,6 @@ void init_answers_free(struct init_answers *a)
 		free(a->rules[i].deliver);
 	}
 	free(a->domain);
-	free(a->address);
-	free(a->keep);
 	free(a->postmaster);
 	*a = (struct init_answers){0};
 }
@@ -243,7 +358,9 @@ static void say_faults(const struct ctl_options *o, const struct config_findings
 	}
 }
 
-static int check_try_write(const struct ctl_options *o, struct dialog *d, const struct buf *text, bool tries)
+/* *again: a log-in failed, and whoever sits there wants to answer the provider's questions anew. */
+static int check_try_write(const struct ctl_options *o, struct dialog *d, const struct buf *text, bool tries,
+                           bool *again)
 {
 	struct config_findings found;
 	struct config *c = config_load_text(buf_slice(text), o->file, o->home, NULL, &found);
@@ -253,11 +370,15 @@ static int check_try_write(const struct ctl_options *o, struct dialog *d, const 
 	config_findings_free(&found);
 	if (c == NULL)
 		return ctl_error("these answers make no sound configuration; nothing was written");
-	if (tries && !try_all(c) && !dialog_yes(d, "Write the file all the same", false))
-		rc = ctl_error("nothing was written");
-	if (rc == 0)
+	if (tries && !try_all(c)) {
+		*again =
+		    isatty(STDIN_FILENO) == 1 && dialog_yes(d, "Answer the questions about the provider anew", true);
+		if (!*again && !dialog_yes(d, "Write the file all the same", false))
+			rc = ctl_error("nothing was written");
+	}
+	if (rc == 0 && !*again)
 		rc = init_write(o->file, buf_slice(text));
-	if (rc == 0)
+	if (rc == 0 && !*again)
 		init_say_next(o, c);
 	config_unref(&c);
 	return rc;
@@ -265,7 +386,7 @@ static int check_try_write(const struct ctl_options *o, struct dialog *d, const 
 
 static int run(const struct ctl_options *o, struct dialog *d, struct init_answers *a, bool use_dns, bool tries)
 {
-	struct buf text;
+	bool again;
 	int rc;
 
 	dialog_say("%s is going to be written. An empty answer takes what stands in [brackets].\n\n", o->file);
@@ -274,11 +395,19 @@ static int run(const struct ctl_options *o, struct dialog *d, struct init_answer
 		return ctl_error("the answers ended before there was a user; nothing was written");
 	if (make_folder(o->home, "mailboxes") != 0 || make_folder(o->home, "outqueue") != 0 || hash_passwords(a) != 0)
 		return 1;
-	buf_init(&text, 1024 * 1024);
-	rc = init_text(a, &text);
-	if (rc == 0)
-		rc = check_try_write(o, d, &text, tries);
-	buf_free(&text);
+	do {
+		struct buf text;
+		again = false;
+		buf_init(&text, 1024 * 1024);
+		rc = init_text(a, &text);
+		if (rc == 0)
+			rc = check_try_write(o, d, &text, tries, &again);
+		buf_free(&text);
+		if (again) {
+			forget_provider(a);
+			ask_provider(d, a, use_dns);
+		}
+	} while (again);
 	return rc;
 }
 

@@ -312,7 +312,7 @@ static bool try_pop3_login(struct probing *g)
 		return tell(g, "mailbox", false, g->failed ? g->text : g->answer,
 		            "The server lets in, but shows no mailbox.");
 	show_size(bytes, size);
-	snprintf(text, sizeof text, messages == 1 ? "%lu message, %s, lies there" : "%lu messages, %s, lie there",
+	snprintf(text, sizeof text, messages == 1 ? "%lu message (%s) lies there" : "%lu messages (%s) lie there",
 	         messages, size);
 	return tell(g, "mailbox", true, text, "");
 }

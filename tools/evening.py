@@ -6,6 +6,7 @@
 It needs root and runs in a network, host name and file names of its own (unshare): a real Dovecot is the provider's POP3
 server on port 995, a real Postfix its SMTP server on 587, both with certificates that the machine trusts, and the gateway
 has its usual ports. Nothing leaves the machine. The first step that does not do what it should ends it with status 1."""
+import json
 import os
 import pathlib
 import poplib
@@ -97,7 +98,13 @@ class Evening:
                                         stderr=subprocess.STDOUT)
         scratch.wait_for(lambda: scratch.listens(25) and scratch.listens(110) or self.ended(), 30, "the gateway")
         self.show("sudo ofmsrv &", "")
+        # The first collection is over: what status says does not depend on how fast this machine is.
+        scratch.wait_for(self.has_collected, 30, "the first collection")
         self.ctl("status", want="Listening")
+
+    def has_collected(self):
+        status = json.loads(self.run("status", self.dest / "usr/local/bin/ofmctl", "-c", self.ini, "-d", self.data, "status", "--json"))
+        return not status["sync"]["running"] and status["accounts"][0]["last_at"] > 0
 
     def ended(self):
         if self.process.poll() is not None:

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from lib import gateway as gw, scratch
+from lib import gateway as gw, scratch, screen
 from lib.gateway import message
 
 
@@ -155,6 +155,51 @@ def test_init_tries_before_it_writes(home, dovecot, mailbox, relay):
     assert not (home / "etc/ofmsrv.ini").exists()
     p = init(home, answers + ["yes"], "--no-dns")
     assert p.returncode == 0 and (home / "etc/ofmsrv.ini").exists()
+
+
+def test_init_on_a_terminal_asks_again_for_what_does_not_fit(home, dovecot, mailbox):
+    """Nobody has to type everything anew for one slip: each wrong answer is asked for again, and so is the provider."""
+    s = screen.Screen([gw.OFMCTL, "-d", str(home), "init", "--no-dns"], rows=140, cols=150)
+    wanted = "wanted."
+
+    def provider(password):
+        for question, *answers in (("whose mailbox is collected", "info@firm.example"), ("POP3 server", "a b", "127.0.0.1"),
+                                   ("its port", "995x", str(dovecot.port)), ("its security", "ssl", "none"),
+                                   ("user name there", mailbox), ("password there", password),
+                                   ("how long collected mail", "2 weeks", "14d"), ("same provider", "no"),
+                                   ("SMTP server that takes it", "")):
+            answer(question, *answers)
+
+    def answer(question, *answers):
+        for a in answers:
+            n = s.text().count(wanted)
+            s.wait(question)
+            s.key(a + "\n")
+            if a != answers[-1]:
+                scratch.wait_for(lambda: s.read(0.1) and s.text().count(wanted) > n, 20, lambda: f"{a} taken:\n{s.text()}")
+    try:
+        answer("domain of the addresses", "office lan", "office.lan")
+        provider("wrong")
+        answer("A user on the LAN", "Анна", "anna")
+        answer("their Internet address", "anna", "anna@firm.example")
+        answer("their password", "pw")
+        answer("Another user", "anna", "daemon", "")
+        answer("subject contains", "invoice")
+        answer("goes to", "anna, nobody", "anna")
+        s.key("\n")  # no more rules
+        answer("Who looks after", "ghost", "anna")
+        answer("about the provider anew", "")
+        assert not (home / "etc/ofmsrv.ini").exists()
+        for line in s.lines:
+            line[:] = [" "] * s.cols
+        provider("secret")
+        s.wait("is written")
+        assert s.process.wait(20) == 0
+    finally:
+        s.close()
+    text = (home / "etc/ofmsrv.ini").read_text()
+    assert "password = secret" in text and "wrong" not in text and "deliver = anna\n" in text
+    assert "secret" not in s.raw.decode(), "it was shown"
 
 
 def test_init_refuses_what_is_there_and_unsound(home):
