@@ -65,7 +65,13 @@ $(LIB): $(LIB_OBJ)
 	@mkdir -p $(@D)
 	ar rcs $@ $^
 
-$(BUILD)/%.o: %.c
+# Somebody who has just cloned hears what to do instead of the compiler's view of it.
+.PHONY: ready
+ready:
+	@command -v $(firstword $(CC)) >/dev/null && pkg-config --exists $(PKGS) || \
+	  { echo 'Not all that the build needs is installed: make deps does that, from Debian packages.' >&2; exit 1; }
+
+$(BUILD)/%.o: %.c | ready
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 

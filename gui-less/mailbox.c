@@ -309,7 +309,7 @@ static int restore(struct mailbox *m, const char *path)
 static int act(const struct ctl_options *o, struct mailbox *m, const char *what, int words, char **argv)
 {
 	if (strcmp(what, "list") == 0)
-		return list(o, m);
+		return words < 3 ? list(o, m) : ctl_usage(argv[0], "list takes no %s", argv[3]);
 	if (strcmp(what, "show") == 0)
 		return words == 3 ? show(o, m, argv[3])
 		                  : ctl_usage(argv[0], "show which message? its NUMBER or unique id");

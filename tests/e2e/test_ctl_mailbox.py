@@ -80,7 +80,8 @@ def test_restore_of_one_message_and_of_nothing(gateway):
 
 @pytest.mark.parametrize("args,why", [(["nobody"], "no user nobody"), (["daemon"], "no mailbox"), ([], "USER"),
                                       (["anna", "show"], "NUMBER"), (["anna", "show", "9"], "no message 9"),
-                                      (["anna", "exprot"], "did you mean export?"), (["anna", "restore"], "mbox")])
+                                      (["anna", "exprot"], "did you mean export?"), (["anna", "restore"], "mbox"),
+                                      (["anna", "list", "1"], "list takes no 1")])
 def test_mistakes(gateway, args, why):
     g = gateway()
     p = g.ctl("mailbox", *args)

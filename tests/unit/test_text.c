@@ -52,12 +52,8 @@ static void columns(void **state)
 		size_t width;
 		bool right;
 		const char *padded;
-	} table[] = {{"ab", 4, false, "ab  "},
-	             {"ab", 4, true, "  ab"},
-	             {"счёт", 6, false, "счёт  "},
-	             {"longer", 3, false, "longer"},
-	             {"", 2, true, "  "},
-	             {"", 0, false, ""}};
+	} table[] = {{"ab", 4, false, "ab  "},       {"ab", 4, true, "  ab"}, {"счёт", 6, false, "счёт  "},
+	             {"longer", 3, false, "longer"}, {"", 2, true, "  "},     {"", 0, false, ""}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
