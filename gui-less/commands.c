@@ -48,7 +48,7 @@ static const char rule_help[] =
     "  add NAME        writes a rule behind the others in the ini file, and reloads: --field FIELDS, --contains TEXT "
     "or\n"
     "                  --matches PATTERN, --deliver USERS, and perhaps --account NAMES, --not, --copy, --stop\n"
-    "  test NAME FILE… whether a rule matches these messages, and on which text; with --field and --contains or "
+    "  test NAME FILE...  whether a rule matches these messages, and on which text; with --field and --contains or "
     "--matches\n"
     "                  instead of a NAME, a rule that stands nowhere yet\n\n"
     "`ofmctl explain` shows what all rules together make of a message.\n";

@@ -50,3 +50,9 @@ def test_mandoc_finds_nothing_wrong(pages, page):
     # The pages refer to one another, and none of them is installed where the test runs.
     wrong = [line for line in found.splitlines() if "referenced manual not found" not in line and "mandoc.db" not in line]
     assert wrong == []
+
+
+def test_every_terminal_can_show_them(pages):
+    """In the C locale man knows no other characters, and complains of each."""
+    for page in pages.values():
+        assert page.read_text().isascii(), page
