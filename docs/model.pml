@@ -187,7 +187,12 @@ inline link_dest(d, m)
 	assert(name[d] == ABSENT && spool[m] != NONE);
 	name[d] = IN_NEW;
 	bytes[d] = spool[m];
-	dest_linked[d] = true
+	dest_linked[d] = true;
+	/* C has one mailbox, and its bytes are in the row: its file may be moved there. */
+	if
+	:: m == C -> spool[C] = NONE
+	:: skip
+	fi
 }
 
 inline write_spool(m)

@@ -21,6 +21,7 @@ enum {
 	ROUND_MS = 100,                  /* between the starts of two rounds under load */
 	TOGETHER_MS = 25,                /* what is being written meanwhile may come with a round that is due */
 	WRITE_AT_ONCE = 64,              /* messages a worker writes in one task */
+	GATHERED_MAX = 1024 * 1024,      /* bytes that may wait for the next round to be written */
 	DROP_AT_ONCE = 200,              /* rows a settling commit drops */
 	WRITE_RETRY_MS = 1000,
 	PLACE_RETRY_FIRST_MS = 1000, /* doubling */
@@ -73,6 +74,7 @@ struct pending {
 	int write_error;              /* errno of the last try; 0 = written */
 	bool stale;                   /* its file's pages may be lost: the bytes come from the database again */
 	bool marked;                  /* the row says that all is linked */
+	bool moved;                   /* its name in the spool has become that in the mailbox */
 	int64_t retry_at, retry_wait; /* ms; of destinations that failed */
 	char *env;                    /* outqueue: the text of ID.env; NULL for mailboxes */
 	bool queue_linked;
@@ -111,6 +113,7 @@ struct delivery {
 	LIST_HEAD(, box) boxes[BOX_BUCKETS];
 	struct pending_list to_write, written, linked;
 	unsigned writing;   /* write tasks under way */
+	bool deferred;      /* what is to be written waits for the next round */
 	int64_t written_at; /* when `written` ceased to be empty, monotonic ms */
 	struct tomb_list tombs;
 	TAILQ_HEAD(, acceptance) waiting; /* for memory */
@@ -169,7 +172,7 @@ void placing_close_boxes(struct pending *p); /* p's alone: the loop adds others 
 
 /* Takes a committed message over. */
 void placing_start(struct delivery *d, struct pending *p);
-/* Tries again what could not be written. */
+/* Writes what waits for it, and tries again what could not be written. */
 void placing_retry(struct delivery *d);
 void pending_free(struct pending **p);
 /* Starts a round at once, or when ROUND_MS have passed since the last one began. */

@@ -87,7 +87,8 @@ void placing_unspool(struct delivery *d, const struct pending *p)
 	char env[ENV_NAME];
 
 	if (p->env == NULL) {
-		unlinkat(d->spool_fd, p->name, 0);
+		if (!p->moved)
+			unlinkat(d->spool_fd, p->name, 0);
 		return;
 	}
 	env_name(p, env);
@@ -182,6 +183,26 @@ static int link_into(int spool, const char *name, int dir, const char *target)
 	return -1;
 }
 
+/* Whether the spool's name may become the mailbox's: nobody else needs it, and were a power cut to lose both, the row
+ * has the bytes. It saves the spool a second name that has to be taken away again. */
+static bool may_move(const struct pending *p)
+{
+	return p->ndests == 1 && !p->spilled;
+}
+
+/* Moves, or links: p->moved says which. */
+static int place_as(struct delivery *d, struct pending *p, int dir, const char *target)
+{
+	if (!may_move(p))
+		return link_into(d->spool_fd, p->name, dir, target);
+	p->moved = renameat2(d->spool_fd, p->name, dir, target, RENAME_NOREPLACE) == 0;
+	if (p->moved)
+		return 0;
+	/* Another file system, or one that cannot do it without replacing what stands there. */
+	bool cannot = errno == EXDEV || errno == EPERM || errno == EINVAL || errno == ENOSYS;
+	return cannot ? link_into(d->spool_fd, p->name, dir, target) : -1;
+}
+
 int placing_link(struct delivery *d, struct pending *p, struct dest *de)
 {
 	char target[80];
@@ -189,7 +210,7 @@ int placing_link(struct delivery *d, struct pending *p, struct dest *de)
 	if (open_new(d, de->box) != 0)
 		return -1;
 	placing_file_name(p, target);
-	if (link_into(d->spool_fd, p->name, de->box->new_fd, target) == 0)
+	if (place_as(d, p, de->box->new_fd, target) == 0)
 		return 0;
 	if (errno != EEXIST)
 		return -1;
@@ -198,7 +219,7 @@ int placing_link(struct delivery *d, struct pending *p, struct dest *de)
 	random_name(other.name);
 	placing_file_name(&other, target);
 	log_warning("delivery.name_taken", kv_s("user", de->box->user), kv_s("name", p->name), kv_s("now", target));
-	return link_into(d->spool_fd, p->name, de->box->new_fd, target);
+	return place_as(d, p, de->box->new_fd, target);
 }
 
 int placing_link_queue(struct delivery *d, struct pending *p)
@@ -286,7 +307,7 @@ static void after_write(void *arg)
 	acceptance_resume(d);
 	/* A full disk: the settler's rounds free space and try again. */
 	note_writing(d, failed);
-	if (failed == 0)
+	if (failed == 0 && !d->deferred)
 		dispatch(d);
 }
 
@@ -310,6 +331,7 @@ static struct write_task *next_task(struct delivery *d)
 
 static void dispatch(struct delivery *d)
 {
+	d->deferred = false;
 	while (d->writing < WRITE_TASKS && !TAILQ_EMPTY(&d->to_write)) {
 		struct write_task *t = next_task(d);
 		if (TAILQ_EMPTY(&t->list)) {
@@ -326,6 +348,16 @@ void placing_retry(struct delivery *d)
 	dispatch(d);
 }
 
+/* Under load nothing is linked before the next round, and a task for each message would cost more than its file: they
+ * gather till then. Nobody waits for them, and they are few. */
+static bool may_wait(const struct delivery *d)
+{
+	bool troubled = d->sync_error != 0 || d->settle_failed || d->write_error != 0;
+
+	return !troubled && d->nwaiters == 0 && clock_mono_ms() < d->last_round + ROUND_MS &&
+	       d->unplaced_count < WRITE_AT_ONCE && d->unplaced_bytes < GATHERED_MAX;
+}
+
 void placing_start(struct delivery *d, struct pending *p)
 {
 	p->seq = ++d->seq;
@@ -338,5 +370,10 @@ void placing_start(struct delivery *d, struct pending *p)
 	if (p->bytes != NULL)
 		d->unplaced_bytes += p->size;
 	TAILQ_INSERT_TAIL(&d->to_write, p, link);
-	dispatch(d);
+	if (!may_wait(d)) {
+		dispatch(d);
+	} else if (!d->deferred) {
+		d->deferred = true;
+		settler_kick(d, false);
+	}
 }

@@ -428,9 +428,14 @@ static bool has_waiters(const struct delivery *d)
 static void on_round_timer(void *arg)
 {
 	struct delivery *d = arg;
+	bool more = d->deferred;
 
 	placing_retry(d);
-	start_round(d);
+	/* The round takes along what gathered for it; the end of writing starts it. */
+	if (more && d->writing > 0)
+		loop_timer_set(d->round_timer, TOGETHER_MS);
+	else
+		start_round(d);
 }
 
 void settler_retry_later(struct delivery *d, struct pending *p)
@@ -486,10 +491,16 @@ static void start_round(struct delivery *d)
 
 void settler_kick(struct delivery *d, bool now)
 {
+	if (now && d->deferred) {
+		placing_retry(d);
+		return; /* the end of writing comes here again */
+	}
 	if (d->round_running)
 		return;
 	if (TAILQ_EMPTY(&d->written) && TAILQ_EMPTY(&d->linked) && TAILQ_EMPTY(&d->tombs)) {
-		if (!TAILQ_EMPTY(&d->to_write))
+		if (d->deferred)
+			loop_timer_set(d->round_timer, d->last_round + ROUND_MS - clock_mono_ms());
+		else if (!TAILQ_EMPTY(&d->to_write))
 			loop_timer_set(d->round_timer, WRITE_RETRY_MS);
 		else if (!TAILQ_EMPTY(&d->retry))
 			loop_timer_set(d->round_timer, d->retry_at - clock_mono_ms());
@@ -499,7 +510,7 @@ void settler_kick(struct delivery *d, bool now)
 	int64_t from = d->last_round + (troubled ? WRITE_RETRY_MS : ROUND_MS);
 	/* A message's parts are written side by side: a round waits for the slower ones, but not for what never ends.
 	 */
-	bool more = d->writing > 0 || !TAILQ_EMPTY(&d->to_write);
+	bool more = d->writing > 0 || (!TAILQ_EMPTY(&d->to_write) && !d->deferred);
 	if (more && from < d->written_at + TOGETHER_MS)
 		from = d->written_at + TOGETHER_MS;
 	int64_t wait = from - clock_mono_ms();

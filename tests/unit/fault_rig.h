@@ -57,16 +57,27 @@ static inline bool fails(enum call call, const char *name)
 	return error >= 0;
 }
 
-int linkat(int from, const char *name, int to, const char *target, int flags)
+/* Whether a name may be given; somebody else may take it first. */
+static bool may_name(const char *name, int to, const char *target)
 {
 	if (fails(LINK, name))
-		return -1;
+		return false;
 	if (fails(TAKEN, name)) {
 		int fd = (int)syscall(SYS_openat, to, target, O_WRONLY | O_CREAT | O_EXCL, 0600);
 		assert_int_equal(write(fd, "theirs", 6), 6);
 		close(fd);
 	}
-	return (int)syscall(SYS_linkat, from, name, to, target, flags);
+	return true;
+}
+
+int linkat(int from, const char *name, int to, const char *target, int flags)
+{
+	return may_name(name, to, target) ? (int)syscall(SYS_linkat, from, name, to, target, flags) : -1;
+}
+
+int renameat2(int from, const char *name, int to, const char *target, unsigned flags)
+{
+	return may_name(name, to, target) ? (int)syscall(SYS_renameat2, from, name, to, target, flags) : -1;
 }
 
 int openat(int dir, const char *name, int flags, ...)

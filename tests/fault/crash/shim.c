@@ -395,6 +395,11 @@ int renameat(int dir, const char *name, int dir2, const char *name2)
 	return on_two(RENAME, dir, name, dir2, name2, 0);
 }
 
+int renameat2(int dir, const char *name, int dir2, const char *name2, unsigned flags)
+{
+	return on_two(RENAME, dir, name, dir2, name2, (int)flags);
+}
+
 int rename(const char *name, const char *name2)
 {
 	return on_two(RENAME, AT_FDCWD, name, AT_FDCWD, name2, 0);
