@@ -1,19 +1,6 @@
 /* The count by which an old copy of the database is known: it goes on every hour, and the folder's is never ahead. */
 #include "fault_rig.h"
 
-#include <time.h>
-
-/* What the clock tells this thread, and the loop that it runs, is so many seconds ahead. */
-static _Thread_local time_t ahead;
-
-int clock_gettime(clockid_t id, struct timespec *t)
-{
-	int rc = (int)syscall(SYS_clock_gettime, id, t);
-
-	t->tv_sec += ahead;
-	return rc;
-}
-
 static uint64_t in_folder(struct world *w)
 {
 	char *path = xasprintf("%s/.ofmsrv-generation", w->config.mailboxes);
