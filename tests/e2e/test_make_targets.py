@@ -12,7 +12,7 @@ from lib import gateway, scratch
 
 MAKEFILE = scratch.ROOT / "Makefile"
 # Not for people: parts of other targets.
-PARTS = {"all", "help", "unit-build", "replay-build", "fuzz-build", "bench-build", "landcheck"}
+PARTS = {"all", "help", "unit-build", "replay-build", "fuzz-build", "bench-build", "landcheck", "ready"}
 PRIVILEGED = int(pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
 
 
