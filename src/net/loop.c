@@ -6,6 +6,7 @@
 
 #include <event2/thread.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -26,6 +27,8 @@ struct loop {
 	pthread_mutex_t lock;
 	struct post *first, **last;
 	struct trust *trust; /* NULL until somebody asks */
+	struct loop *helper; /* likewise */
+	pthread_t helper_thread;
 	LIST_HEAD(, loop_orphan) orphans;
 	TAILQ_HEAD(, loop_turn) turns;
 	struct loop_timer *turns_timer;
@@ -101,15 +104,58 @@ fail:
 	return NULL;
 }
 
-void loop_drain(struct loop *l)
+bool loop_drain(struct loop *l)
 {
+	bool any = false;
+
 	for (struct post *p; (p = take_posts(l)) != NULL;) {
 		for (struct post *next; p != NULL; p = next) {
 			next = p->next;
 			p->fn(p->arg);
 			free(p);
+			any = true;
 		}
 	}
+	return any;
+}
+
+static void *run_helper(void *arg)
+{
+	loop_run(arg);
+	return NULL;
+}
+
+struct loop *loop_helper(struct loop *l)
+{
+	sigset_t all, before;
+
+	if (l->helper != NULL)
+		return l->helper;
+	l->helper = loop_new();
+	/* Signals belong to the loop's thread. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (l->helper == NULL || pthread_create(&l->helper_thread, NULL, run_helper, l->helper) != 0)
+		abort();
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return l->helper;
+}
+
+static void stop_itself(void *arg)
+{
+	loop_stop(arg);
+}
+
+static void end_helper(struct loop *l)
+{
+	if (l->helper == NULL)
+		return;
+	loop_post(l->helper, stop_itself, l->helper);
+	pthread_join(l->helper_thread, NULL);
+	/* Each may still have something for the other. */
+	while (loop_drain(l) || loop_drain(l->helper))
+		;
+	loop_free(&l->helper);
 }
 
 void loop_free(struct loop **lp)
@@ -121,6 +167,7 @@ void loop_free(struct loop **lp)
 	*lp = NULL;
 	/* What was posted and not yet run still owns things: let it run. */
 	loop_drain(l);
+	end_helper(l);
 	for (struct loop_orphan *o = LIST_FIRST(&l->orphans), *next; o != NULL; o = next) {
 		next = LIST_NEXT(o, link);
 		o->end(o->arg);

@@ -13,7 +13,10 @@ struct trust;
 struct loop *loop_new(void); /* NULL where libevent fails */
 void loop_free(struct loop **l);
 struct event_base *loop_base(struct loop *l);
-/* Shared by all connections of this loop; loop thread alone. */
+/* A loop on a thread of its own, for what is work and not waiting; begun when first asked for. Its thread talks to l by
+ * loop_post alone. loop_free ends it; what is posted to it then still runs. */
+struct loop *loop_helper(struct loop *l);
+/* Shared by all connections that are opened on this loop; loop thread alone. */
 struct trust *loop_trust(struct loop *l);
 /* Runs until loop_stop. */
 void loop_run(struct loop *l);
@@ -21,8 +24,9 @@ void loop_stop(struct loop *l);
 /* Any thread: fn(arg) runs on the loop's thread, soon, in order of posting. Never blocks. */
 void loop_post(struct loop *l, void (*fn)(void *arg), void *arg);
 
-/* Runs what was posted and is still waiting. For the end, when no other thread posts any more. */
-void loop_drain(struct loop *l);
+/* Runs what was posted and is still waiting; false where nothing was. For the end, when no other thread posts any more.
+ */
+bool loop_drain(struct loop *l);
 
 /* A one-shot timer on the loop's thread. Takes nothing; the owner frees it. */
 struct loop_timer;
