@@ -113,7 +113,7 @@ static void end(struct stream *s, enum stream_end why)
 		destroy(s);
 }
 
-/* The owner has gone and all is written: say so to the peer and wait a moment for its end. */
+/* The owner has gone and all is written: say so to the peer and wait a moment for its end, unless that has come already. */
 static void linger(struct stream *s)
 {
 	if (s->lingering)
@@ -122,6 +122,10 @@ static void linger(struct stream *s)
 	ERR_clear_error();
 	if (s->ssl != NULL && !s->shaking)
 		SSL_shutdown(s->ssl);
+	if (s->eof) {
+		destroy(s);
+		return;
+	}
 	shutdown(s->fd, SHUT_WR);
 	s->paused = s->full = false;
 	set_reading(s);
