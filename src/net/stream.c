@@ -17,7 +17,8 @@ enum {
 	RECORD = 16 * 1024,   /* TLS: so much travels together at most */
 	PUSH_MAX = 32 * 1024, /* replies up to so much are written at once, without asking the kernel when */
 	FLUSH_MS = 5000,      /* how long a finished stream may take to write its rest */
-	LINGER_MS = 2000      /* and to see the peer's end, lest a reset eats our last reply */
+	LINGER_MS = 2000,     /* and to see the peer's end, lest a reset eats our last reply */
+	LINGER_MAX = 64 << 20 /* but who goes on talking is not listened to for longer than that */
 };
 
 struct stream {
@@ -36,6 +37,7 @@ struct stream {
 	int64_t silence_due;        /* 0 = not set */
 	int64_t timeout_ms, read_at, written_at;
 	size_t high_water;
+	size_t ignored;                          /* what came after the owner had gone */
 	bool reading, writing;                   /* what the kernel was asked for */
 	bool shaking, paused, full, eof;         /* full: the owner has to take something first */
 	bool read_needs_write, write_needs_read; /* TLS has something to say first */
@@ -113,7 +115,8 @@ static void end(struct stream *s, enum stream_end why)
 		destroy(s);
 }
 
-/* The owner has gone and all is written: say so to the peer and wait a moment for its end, unless that has come already. */
+/* The owner has gone and all is written: say so to the peer and wait a moment for its end, unless that has come
+ * already. */
 static void linger(struct stream *s)
 {
 	if (s->lingering)
@@ -267,8 +270,12 @@ static void take(struct stream *s)
 	}
 	s->read_at = clock_mono_ms();
 	announce_held(s);
-	if (s->finishing)
+	if (s->finishing) {
+		s->ignored += (size_t)n;
+		if (s->ignored > LINGER_MAX)
+			destroy(s);
 		return;
+	}
 	evbuffer_add(s->in, bytes, (size_t)n);
 	look_how_full(s);
 	s->cb->readable(s->arg);
