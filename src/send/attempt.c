@@ -206,8 +206,11 @@ static bool is_dirty(const struct message *m)
 void attempt_transaction(struct message *m, struct smtp_transaction *t, bool blame)
 {
 	m->engaged = false;
-	for (size_t k = 0; k < t->n; k++)
+	for (size_t k = 0; k < t->n; k++) {
+		if (t->results[k].fate == SMTP_DELIVERED)
+			lane_taken(m->lane, m);
 		settle(m, m->tx[k], &t->results[k], blame);
+	}
 	smtp_transaction_free(&t);
 	if (!wants_more(m)) {
 		attempt_end(m);
@@ -364,8 +367,13 @@ void attempt_over(struct message *m)
 		attempt_go_on(m);
 		return;
 	}
-	if (m->engaged)
+	struct lane *waiting = m->unsaved;
+	lane_saved(m);
+	if (m->engaged) {
+		if (waiting != NULL)
+			lane_pump(waiting);
 		return;
+	}
 	if (m->busy)
 		run_attempt_over(m, m->any_failed, m->any_failed ? m->q->recipients[m->failed_at].last_reply : "");
 	m->busy = false;
@@ -376,5 +384,7 @@ void attempt_over(struct message *m)
 		grave_dig(s, id);
 		free(id);
 	}
+	if (waiting != NULL)
+		lane_pump(waiting);
 	sender_check_stopped(s);
 }

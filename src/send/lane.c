@@ -147,11 +147,11 @@ static bool wants_another(const struct lane *l, const struct config_relay *r)
 	return l->nconns < most && l->nwork > 4 * available;
 }
 
-static void pump_all(struct lane *l)
+void lane_pump(struct lane *l)
 {
 	struct relay_conn *c, *next;
 
-	for (c = TAILQ_FIRST(&l->conns); c != NULL && l->nwork > 0; c = next) {
+	for (c = TAILQ_FIRST(&l->conns); c != NULL; c = next) {
 		next = relay_conn_next(c);
 		relay_conn_pump(c);
 	}
@@ -163,7 +163,7 @@ static void kick(struct lane *l)
 
 	if (l->s->stopping || l->nwork == 0 || r == NULL)
 		return;
-	pump_all(l);
+	lane_pump(l);
 	while (wants_another(l, r) && has_secret(l, r))
 		relay_conn_open(l, r, r->login.password_command[0] != '\0' ? l->secret : r->login.password);
 }
@@ -246,6 +246,34 @@ void lane_works(struct lane *l)
 	revive(l);
 }
 
+void lane_taken(struct lane *l, struct message *m)
+{
+	if (m->unsaved != NULL)
+		return;
+	m->unsaved = l;
+	l->unsaved++;
+}
+
+void lane_saved(struct message *m)
+{
+	if (m->unsaved == NULL)
+		return;
+	m->unsaved->unsaved--;
+	m->unsaved = NULL;
+}
+
+bool lane_may_begin(const struct lane *l)
+{
+	size_t at_risk = l->unsaved, most = 0;
+	struct relay_conn *c;
+
+	for (c = TAILQ_FIRST(&l->conns); c != NULL; c = relay_conn_next(c)) {
+		at_risk += relay_conn_unfinished(c);
+		most += relay_conn_at_risk(c);
+	}
+	return at_risk < most;
+}
+
 static void fail(struct lane *l, const struct lane_loss *loss)
 {
 	const struct config_relay *r = lane_relay(l);
@@ -323,15 +351,23 @@ void lane_configure(struct sender *s)
 	lane_kick_all(s, true);
 }
 
+void lane_abandon_all(struct sender *s)
+{
+	struct lane *l;
+	struct relay_conn *c;
+
+	TAILQ_FOREACH(l, &s->lanes, entry)
+	{
+		while ((c = TAILQ_FIRST(&l->conns)) != NULL)
+			relay_conn_abandon(c);
+		relay_conn_destroy_gone(l);
+	}
+}
+
 void lane_free_all(struct sender *s)
 {
 	struct lane *l;
 
-	while ((l = TAILQ_FIRST(&s->lanes)) != NULL) {
-		struct relay_conn *c;
-		while ((c = TAILQ_FIRST(&l->conns)) != NULL)
-			relay_conn_abandon(c);
-		relay_conn_destroy_gone(l);
+	while ((l = TAILQ_FIRST(&s->lanes)) != NULL)
 		lane_free(l);
-	}
 }

@@ -60,6 +60,7 @@ void message_remove(struct message **mp)
 	struct message *m = *mp;
 
 	*mp = NULL;
+	lane_saved(m);
 	struct message **at = slot(m->s, m->q->id);
 	while (*at != m)
 		at = &(*at)->same_hash;

@@ -229,6 +229,16 @@ static bool takes_more(const struct relay_conn *c)
 	       (c->now.m == NULL || source_left(c->now.src) <= SOURCE_CHUNK);
 }
 
+size_t relay_conn_unfinished(const struct relay_conn *c)
+{
+	return c->state == CONN_LIVE ? smtp_client_unfinished(c->client) : 0;
+}
+
+size_t relay_conn_at_risk(const struct relay_conn *c)
+{
+	return c->state == CONN_LIVE ? smtp_client_at_risk(c->client) : 0;
+}
+
 bool relay_conn_available(const struct relay_conn *c)
 {
 	return c->state == CONN_OPENING || (c->state == CONN_LIVE && takes_more(c));
@@ -279,7 +289,8 @@ static bool feed(struct relay_conn *c)
 
 static bool start(struct relay_conn *c)
 {
-	if (c->next.m == NULL || c->now.m != NULL || !source_opened(c->next.src) || !smtp_client_ready(c->client))
+	if (c->next.m == NULL || c->now.m != NULL || !source_opened(c->next.src) || !smtp_client_ready(c->client) ||
+	    !lane_may_begin(c->lane))
 		return false;
 	begin(c);
 	return true;

@@ -263,9 +263,10 @@ void sender_free(struct sender **sp)
 		return;
 	s->stopping = true;
 	s->stopped = NULL;
-	lane_free_all(s);
+	lane_abandon_all(s);
 	while ((m = TAILQ_FIRST(&s->messages)) != NULL)
 		message_remove(&m);
+	lane_free_all(s);
 	runs_free(s);
 	strlist_free(&s->arrivals);
 	strlist_free(&s->dead);

@@ -59,6 +59,7 @@ struct message {
 	bool committing, again; /* a record is on its way; another has to follow */
 	bool mend;              /* a commit failed: try again by the timer */
 	bool warning;           /* this attempt's end sends the delay warning */
+	struct lane *unsaved;   /* the relay has taken it and no commit says so yet: counted there; NULL = not */
 	struct lane *lane;      /* of the newest attempt; lanes live as long as the sender */
 	char *relay;            /* host of the newest try, NULL = none */
 	char sid[12];           /* of that try's connection */
@@ -174,6 +175,7 @@ struct lane {
 	struct relay_conn_list conns;
 	struct relay_conn_list gone; /* ended, and freed from the loop */
 	size_t nconns;               /* that take work: not quitting */
+	size_t unsaved;              /* messages that the relay has taken and no commit says so yet */
 	size_t cap;                  /* connections that the relay was seen to take at once; 0 = not known */
 	unsigned failures, barren;
 	int64_t failed_ms, next_ms;
@@ -189,12 +191,18 @@ void lane_rest_all(struct sender *s); /* nobody waits for anything: idle connect
 struct message *lane_take(struct lane *l);
 void lane_drop(struct message *m); /* out of the work list, if it is there */
 void lane_kick(struct lane *l);
+void lane_pump(struct lane *l); /* connections that waited go on with what they have in hand */
 /* forced: also those that are being left alone after a failure. */
 void lane_kick_all(struct sender *s, bool forced);
 struct lane *lane_get(struct sender *s, const char *label);  /* made where there is none */
 const struct config_relay *lane_relay(const struct lane *l); /* NULL: no longer configured */
 /* A message got its final reply. */
 void lane_works(struct lane *l);
+/* m was taken, for somebody at least; and when that is committed, or m goes. */
+void lane_taken(struct lane *l, struct message *m);
+void lane_saved(struct message *m);
+/* Whether one more transaction may begin: what is neither answered nor committed would be sent again after a crash. */
+bool lane_may_begin(const struct lane *l);
 /* A connection is gone (already out of conns). */
 struct lane_loss {
 	bool connected; /* it had been logged in */
@@ -204,7 +212,8 @@ struct lane_loss {
 };
 void lane_lost(struct lane *l, const struct lane_loss *loss);
 void lane_configure(struct sender *s);
-void lane_free_all(struct sender *s);
+void lane_abandon_all(struct sender *s); /* all connections, at once */
+void lane_free_all(struct sender *s);    /* when no message is left to count in one */
 
 /* ---- outage.c: what postmaster hears of a relay, once an outage ---- */
 
@@ -222,7 +231,9 @@ void relay_conn_abandon(struct relay_conn *c); /* at once, at the stop */
 void relay_conn_rest(struct relay_conn *c);    /* QUIT, if it has nothing to do */
 void relay_conn_destroy_gone(struct lane *l);
 struct relay_conn *relay_conn_next(struct relay_conn *c);
-bool relay_conn_available(const struct relay_conn *c); /* it is being opened, or takes a message now */
+size_t relay_conn_unfinished(const struct relay_conn *c); /* transactions without their final reply */
+size_t relay_conn_at_risk(const struct relay_conn *c);    /* how many may be without reply or commit; 0 = not open */
+bool relay_conn_available(const struct relay_conn *c);    /* it is being opened, or takes a message now */
 
 /* ---- run.c, sender.c ---- */
 

@@ -412,11 +412,19 @@ bool smtp_client_input(struct smtp_client *c, struct slice in)
 
 /* ---- transactions and their bytes ---- */
 
+static size_t window(const struct smtp_client *c)
+{
+	return c->careful || !c->caps.pipelining ? 1 : chunks(c) ? SMTP_CLIENT_WINDOW : 2;
+}
+
+size_t smtp_client_at_risk(const struct smtp_client *c)
+{
+	return window(c) < SMTP_CLIENT_WINDOW ? window(c) + 1 : SMTP_CLIENT_WINDOW;
+}
+
 bool smtp_client_has_room(const struct smtp_client *c)
 {
-	size_t window = c->careful || !c->caps.pipelining ? 1 : chunks(c) ? SMTP_CLIENT_WINDOW : 2;
-
-	return c->started && !c->failed && !c->quitting && c->nopen < window;
+	return c->started && !c->failed && !c->quitting && c->nopen < window(c);
 }
 
 bool smtp_client_ready(const struct smtp_client *c)
