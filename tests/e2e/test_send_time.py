@@ -1,5 +1,7 @@
 """The outqueue and time: warnings, expiry, clocks that jump, restarts between a commit and its files, reloads."""
 import base64
+import pathlib
+import subprocess
 import time
 
 import pytest
@@ -9,6 +11,9 @@ from lib import scratch
 from lib.sending import greylisting, mail, to, while_stopped
 
 DAY = 86400
+# How many messages a connection may have without reply or commit, by what the relay offers.
+AT_RISK = [pytest.param(("PIPELINING", "CHUNKING"), 20, id="chunking"), pytest.param(("PIPELINING",), 3, id="pipelining"),
+           pytest.param((), 2, id="neither")]
 
 
 def test_one_delay_warning_after_four_hours_and_a_failed_try(gateway, liar):
@@ -159,8 +164,8 @@ def test_many_bounces_are_capped(gateway, liar):
     assert len(g.box("anna")) == 1000
 
 
-@pytest.mark.parametrize("offers", [("PIPELINING", "CHUNKING"), ("PIPELINING",), ()], ids=["chunking", "pipelining", "neither"])
-def test_kills_while_sending_lose_nothing_and_repeat_little(gateway, liar, offers):
+@pytest.mark.parametrize("offers, at_risk", AT_RISK)
+def test_kills_while_sending_lose_nothing_and_repeat_little(gateway, liar, offers, at_risk):
     allowed = 0  # how many the relay takes before a kill, so that something is always left for the next one
 
     def hesitate(verb, arg, connection):
@@ -189,6 +194,38 @@ def test_kills_while_sending_lose_nothing_and_repeat_little(gateway, liar, offer
     got = [a.recipients[0] for a in r.accepted]
     assert set(got) == everyone
     # Only what was without reply or commit may come twice.
-    at_risk = 20 if "CHUNKING" in offers else 3 if offers else 2
     assert len(got) - len(everyone) <= kills * 2 * at_risk, len(got)
     assert g.box("anna") == [] and g.box("postmaster") == []
+
+
+@pytest.mark.parametrize("offers, at_risk", AT_RISK)
+def test_sending_stops_while_the_disk_stands_still(gateway, liar, tmp_path, monkeypatch, offers, at_risk):
+    library, still = tmp_path / "still.so", tmp_path / "still"
+    source = pathlib.Path(__file__).parent / "lib/still_disk.c"
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    monkeypatch.setenv("STILL_DISK", str(still))
+    stands = True
+
+    def stand(verb, arg, connection):
+        if verb == "MAIL" and stands:
+            still.touch()
+    r = liar(stand, offers)
+    g = gateway(to(r.port, connections=2))
+    everyone = {f"r{n}@far.example" for n in range(100)}
+    for a in sorted(everyone):
+        mail(g, a)
+    g.wait_queue(100, 60)
+    g.ctl("sync")
+    scratch.wait_for(lambda: len(r.accepted) >= at_risk, 30, g.log)
+    time.sleep(1)
+    taken = len(r.accepted)
+    assert taken <= 2 * at_risk
+    stands = False
+    g.kill()
+    still.unlink()
+    g.start()
+    g.sync()
+    g.wait_queue(0)
+    got = [a.recipients[0] for a in r.accepted]
+    assert set(got) == everyone and len(got) <= len(everyone) + taken
