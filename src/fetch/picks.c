@@ -233,6 +233,7 @@ void picks_free(struct picks *p)
 	for (size_t i = 0; i < p->n; i++) {
 		free(p->v[i].uidl);
 		free(p->v[i].key);
+		free(p->v[i].title);
 	}
 	for (size_t i = 0; i < p->nchanges; i++)
 		free(p->changes[i].rec.uidl);

@@ -22,10 +22,12 @@ struct pick {
 	char *key;  /* its name in the ledger; NULL until the digest is known */
 	const struct ledger_record *rec;
 	enum pick_action action;
-	bool twice;                        /* its UIDL is not its own */
-	bool deleted;                      /* the session's note: the server said +OK to DELE */
-	bool brake;                        /* unknown, and nearly all that was known is gone: is it one of those? */
-	bool check;                        /* whether it is the recorded one is seen once it is fetched */
+	bool twice;   /* its UIDL is not its own */
+	bool deleted; /* the session's note: the server said +OK to DELE */
+	bool brake;   /* unknown, and nearly all that was known is gone: is it one of those? */
+	bool large;   /* newly found to be over max_bytes */
+	char *title;  /* the session's note: of a large one, whose it is and what about; may be NULL */
+	bool check;   /* whether it is the recorded one is seen once it is fetched */
 	unsigned char digest[DIGEST_SIZE]; /* all zero: not known */
 	int64_t arrived;                   /* wall seconds, -1: not known */
 };

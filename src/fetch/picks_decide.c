@@ -80,6 +80,17 @@ static bool first_time(struct picks *p, struct pick *k)
 	return true;
 }
 
+/* Postmaster is told whose it is and what it is about, where the header can be had. */
+static void leave_large(struct picks *p, struct pick *k)
+{
+	if (p->rules.can_top && !digest_known(k->digest) && !avoided(p, k)) {
+		k->action = PICK_TOP;
+		return;
+	}
+	skip(p, k, true);
+	k->large = true;
+}
+
 static void new_mail(struct picks *p, struct pick *k)
 {
 	if (p->rules.resume == PICKS_ALL_KNOWN) {
@@ -88,7 +99,7 @@ static void new_mail(struct picks *p, struct pick *k)
 	} else if (first_time(p, k)) {
 		return;
 	} else if (too_large(p, k)) {
-		skip(p, k, true);
+		leave_large(p, k);
 	} else {
 		k->action = avoided(p, k) ? PICK_LEAVE : PICK_RETR;
 	}

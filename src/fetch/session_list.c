@@ -1,7 +1,9 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "fetch/session_internal.h"
+#include "mail/header.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -218,9 +220,36 @@ void session_on_top_body(struct session *s, struct slice run)
 		buf_add_slice(&s->head, slice_sub(run, 0, HEAD_MAX - s->head.n));
 }
 
+/* `FROM: "SUBJECT"` as one harmless line, for a report; the caller frees. */
+static char *title_of(struct slice head)
+{
+	static const char *const fields[] = {"From", "Subject"};
+	struct buf decoded, title;
+	struct header h;
+
+	header_scan(&h, head);
+	buf_init(&title, 2000);
+	for (size_t i = 0; i < 2; i++) {
+		const struct header_field *f = header_find(&h, fields[i], 0);
+		buf_init(&decoded, HEAD_MAX);
+		if (f != NULL)
+			header_decode(&decoded, f->value);
+		buf_add_str(&title, i == 0 ? "" : ": \"");
+		text_escape(&title, buf_slice(&decoded), 200);
+		buf_free(&decoded);
+	}
+	buf_add_char(&title, '"');
+	header_free(&h);
+	return buf_steal(&title);
+}
+
 void session_on_top_end(struct session *s, const struct pop3_command *cmd)
 {
+	struct pick *k = &s->picks.v[cmd->tag];
+
 	s->looking--;
 	picks_top(&s->picks, cmd->tag, buf_slice(&s->head));
+	if (k->large)
+		k->title = title_of(buf_slice(&s->head));
 	buf_clear(&s->head);
 }

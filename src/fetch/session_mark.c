@@ -132,13 +132,12 @@ static void list_large(const struct session *s, struct buf *list)
 	for (size_t i = 0; i < s->picks.n && shown < 50; i++) {
 		const struct pick *k = &s->picks.v[i];
 
-		if (k->action != PICK_LEAVE || k->size <= s->picks.rules.max_bytes ||
-		    (k->rec != NULL && k->rec->skipped))
+		if (!k->large)
 			continue;
 		char *line =
 		    xasprintf("message %u: %llu KiB", (unsigned)k->number, (unsigned long long)(k->size / 1024));
 		char *said = phrase_in(line, s->rules->config->russian);
-		buf_printf(list, "  %s\n", said);
+		buf_printf(list, "  %s%s%s\n", said, k->title != NULL ? ", " : "", k->title != NULL ? k->title : "");
 		free(said);
 		free(line);
 		shown++;

@@ -137,7 +137,7 @@ static void test_one_message_against_the_ledger(void **state)
 	    {"a=2000L", "a=2000", 0, 1000, "-", ""},
 	    {"a=2000L", "a=2000", 0, 0, "R", ""}, /* the limit is gone */
 	    {"a=2000L", "a=2000", 0, 3000, "R", ""},
-	    {"", "a=2000", 0, 1000, "-", ""},
+	    {"", "a=2000", 0, 1000, "T", "-"}, /* whose it is and what about, for the report */
 	    {"", "a=1000", 0, 1000, "R", ""},
 	    {"b=10", "a=10", 0, 0, "R", ""},
 	};
@@ -222,6 +222,14 @@ static void test_too_large_is_noted_once(void **state)
 
 	(void)state;
 	r.max_bytes = 1000;
+	begin(&b, &r, "b=2000L", "a=2000 b=2000 c=5");
+	assert_string_equal(actions(&b), "T-R");
+	picks_top(&b.p, 0, slice_of(HEAD("one")));
+	assert_string_equal(actions(&b), "--R");
+	assert_int_equal(b.p.nlarge, 1);
+	assert_true(b.p.v[0].large && !b.p.v[1].large);
+	end(&b);
+	r.can_top = false;
 	begin(&b, &r, "b=2000L", "a=2000 b=2000 c=5");
 	assert_string_equal(actions(&b), "--R");
 	assert_int_equal(b.p.nlarge, 1);
