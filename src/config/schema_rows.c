@@ -223,7 +223,7 @@ const struct schema_row schema_table[] = {
         HELP("of what lies there at the first collection: all, new (none of it), 30d; what is not taken is never "
              "deleted")),
     ROW(ACCOUNT, "max_message_kib", SIZE, A(max_message_kib), "0", RANGE(0, 1LL << 40),
-        HELP("larger ones stay there, and postmaster is told, once; 0 = no limit")),
+        HELP("larger ones stay there, and postmaster is told once, with sender and subject; 0 = no limit")),
     ROW(ACCOUNT, "every", DURATION, A(every), "", RANGE(0, YEAR), HELP("own interval; empty or 0 = [sync] every")),
     ROW(ACCOUNT, "deliver", USERS, A(deliver), "", HELP("whose mail it is when no rule matches")),
     ROW(ACCOUNT, "envelope", FIELDS, A(envelope), "Delivered-To, X-Original-To, X-Envelope-To, Envelope-To",

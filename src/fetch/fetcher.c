@@ -104,6 +104,7 @@ static void configure_account(struct fetcher *f, const struct config_account *c,
 	a->lane = DB_LANE_ACCOUNT + index;
 	a->stopped_until = 0; /* a reload is a new chance */
 	strlist_free(&a->avoid);
+	a->titling = false;
 	if (c->every == 0)
 		a->due = 0;
 }

@@ -36,6 +36,7 @@ struct account { /* one [account …], across reloads: either idle, or waiting f
 	unsigned rounds; /* sessions of this collection so far */
 	/* what is known of the server */
 	struct strlist avoid;
+	bool titling;           /* asking a large message's header broke a session: not again */
 	char *aged_from;        /* where the look for aged records goes on; NULL: at the beginning */
 	uint64_t complete_upto; /* listings of so many messages were found to be complete */
 	uint64_t listed_before; /* in the session before this one of the same round */

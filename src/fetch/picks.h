@@ -15,6 +15,8 @@ enum pick_action {
 	PICK_DELE  /* safely stored: delete it */
 };
 
+enum { PICKS_TITLES = 50 }; /* of large ones: so many are named in one report */
+
 struct pick {
 	uint32_t number;
 	uint64_t size;
@@ -25,7 +27,8 @@ struct pick {
 	bool twice;   /* its UIDL is not its own */
 	bool deleted; /* the session's note: the server said +OK to DELE */
 	bool brake;   /* unknown, and nearly all that was known is gone: is it one of those? */
-	bool large;   /* newly found to be over max_bytes */
+	bool curious; /* over max_bytes: its header is asked for to tell whose it is, and decides nothing */
+	bool large;   /* newly found to be over max_bytes, and not told yet */
 	char *title;  /* the session's note: of a large one, whose it is and what about; may be NULL */
 	bool check;   /* whether it is the recorded one is seen once it is fetched */
 	unsigned char digest[DIGEST_SIZE]; /* all zero: not known */
@@ -42,6 +45,7 @@ struct picks_rules {
 	uint64_t max_bytes; /* 0 = no limit */
 	bool first_time;    /* nothing was ever collected here */
 	bool has_uidl, can_top;
+	bool can_title;    /* a header may be asked for to tell whose a large message is */
 	int64_t now;       /* wall seconds */
 	bool clock_jumped; /* within a day: nothing expires by it */
 	enum picks_resume resume;
@@ -69,6 +73,7 @@ struct picks {
 	size_t nchanges, changes_cap;
 	size_t ncommitted; /* the session's note: so many are in the ledger */
 	size_t nlarge;     /* newly found to be over max_bytes */
+	size_t ncurious;
 };
 
 /* Takes the listing's UIDLs; borrows records and rules->avoid for the life of p. */

@@ -83,7 +83,10 @@ static bool first_time(struct picks *p, struct pick *k)
 /* Postmaster is told whose it is and what it is about, where the header can be had. */
 static void leave_large(struct picks *p, struct pick *k)
 {
-	if (p->rules.can_top && !digest_known(k->digest) && !avoided(p, k)) {
+	if (p->rules.can_title && !k->curious && !digest_known(k->digest) && !avoided(p, k) &&
+	    p->ncurious < PICKS_TITLES) {
+		p->ncurious++;
+		k->curious = true;
 		k->action = PICK_TOP;
 		return;
 	}
@@ -202,13 +205,20 @@ void picks_top(struct picks *p, size_t i, struct slice head)
 
 	digest_header(head, k->digest);
 	k->arrived = digest_arrival(head);
-	reconsider(p, k);
+	if (k->curious)
+		leave_large(p, k);
+	else
+		reconsider(p, k);
 }
 
 void picks_no_top(struct picks *p, size_t i)
 {
 	struct pick *k = &p->v[i];
 
+	if (k->curious) {
+		leave_large(p, k);
+		return;
+	}
 	if (k->brake) {
 		p->hold = true;
 		k->action = PICK_LEAVE;

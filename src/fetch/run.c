@@ -151,6 +151,7 @@ static void begin_session(struct account *a)
 	    .lane = a->lane,
 	    .clock = &f->clock,
 	    .avoid = &a->avoid,
+	    .titling = &a->titling,
 	    .aged_from = &a->aged_from,
 	    .progress = on_progress,
 	    .done = on_session_done,

@@ -52,6 +52,7 @@ struct session_setup { /* all borrowed; account belongs to rules->config */
 	unsigned lane;
 	struct clock_watch *clock;
 	struct strlist *avoid; /* ledger keys of messages that broke a session; may grow; outlives the session */
+	bool *titling;         /* a large message's header was asked for and never came; outlives the session */
 	char **aged_from;      /* where the look for aged records goes on; NULL at first; outlives the session */
 	void (*progress)(void *arg, const char *state, uint64_t done, uint64_t total, uint64_t bytes);
 	void (*done)(void *arg, const struct session_result *r); /* exactly once, from the loop; then it is gone */

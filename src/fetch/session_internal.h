@@ -96,7 +96,7 @@ void session_on_listing(struct session *s, const struct pop3_command *cmd, bool 
 void session_on_listed(struct session *s, const struct pop3_command *cmd, struct slice line);
 void session_on_listed_all(struct session *s, const struct pop3_command *cmd);
 void session_on_top(struct session *s, const struct pop3_command *cmd, bool ok);
-void session_on_top_body(struct session *s, struct slice run);
+void session_on_top_body(struct session *s, const struct pop3_command *cmd, struct slice run);
 void session_on_top_end(struct session *s, const struct pop3_command *cmd);
 void session_on_retr(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text);
 void session_on_body(struct session *s, const struct pop3_command *cmd, struct slice run);

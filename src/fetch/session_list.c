@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEAD_MAX = 4 * 1024 * 1024, TOP_MAX = 64 * 1024 * 1024, TOP_EXPECT = 8 * 1024 };
+enum { HEAD_MAX = 4 * 1024 * 1024, TOP_MAX = 64 * 1024 * 1024, TITLE_MAX = 1024 * 1024, TOP_EXPECT = 8 * 1024 };
 
 /* ---- UIDL and LIST ---- */
 
@@ -38,6 +38,7 @@ static struct picks_rules make_rules(const struct session *s)
 	    .first_time = !s->facts.visited && !s->facts.any,
 	    .has_uidl = s->has_uidl,
 	    .can_top = !s->caps.known || s->caps.top,
+	    .can_title = s->caps.known && s->caps.top && !*s->setup.titling,
 	    .now = clock_wall_s(),
 	    .clock_jumped = clock_jumped(s),
 	    .resume = resume == NULL                 ? PICKS_AS_USUAL
@@ -187,6 +188,7 @@ void session_look(struct session *s)
 
 	while (s->looking < POP3_WINDOW && (i = next_to_look(s)) < s->picks.n) {
 		session_queue(s, POP3_TOP, i, TOP_EXPECT);
+		*s->setup.titling |= s->picks.v[i].curious;
 		s->looking++;
 		s->cursor++;
 	}
@@ -196,6 +198,8 @@ void session_look(struct session *s)
 		quit_held(s);
 		return;
 	}
+	if (s->picks.ncurious > 0) /* all were answered */
+		*s->setup.titling = false;
 	picks_settle(&s->picks);
 	s->cursor = 0;
 	session_mark(s, PHASE_COLLECTING);
@@ -211,10 +215,12 @@ void session_on_top(struct session *s, const struct pop3_command *cmd, bool ok)
 	picks_no_top(&s->picks, cmd->tag);
 }
 
-void session_on_top_body(struct session *s, struct slice run)
+void session_on_top_body(struct session *s, const struct pop3_command *cmd, struct slice run)
 {
 	s->got += run.n;
-	if (s->got > TOP_MAX)
+	if (s->picks.v[cmd->tag].curious && s->got > TITLE_MAX)
+		session_end(s, SESSION_LATER, "the server sends more than the header of a large message");
+	else if (s->got > TOP_MAX)
 		session_end(s, SESSION_FAILED, "a header that does not end");
 	else
 		buf_add_slice(&s->head, slice_sub(run, 0, HEAD_MAX - s->head.n));

@@ -125,14 +125,17 @@ static void on_told(void *arg, enum acceptance_result r)
 	on_committed(t.s, t.next, r == ACCEPTED, "no room for a report to postmaster");
 }
 
-static void list_large(const struct session *s, struct buf *list)
+static void list_large(struct session *s, struct buf *list)
 {
 	size_t shown = 0;
 
-	for (size_t i = 0; i < s->picks.n && shown < 50; i++) {
-		const struct pick *k = &s->picks.v[i];
+	for (size_t i = 0; i < s->picks.n; i++) {
+		struct pick *k = &s->picks.v[i];
 
 		if (!k->large)
+			continue;
+		k->large = false;
+		if (shown++ >= PICKS_TITLES)
 			continue;
 		char *line =
 		    xasprintf("message %u: %llu KiB", (unsigned)k->number, (unsigned long long)(k->size / 1024));
@@ -140,11 +143,10 @@ static void list_large(const struct session *s, struct buf *list)
 		buf_printf(list, "  %s%s%s\n", said, k->title != NULL ? ", " : "", k->title != NULL ? k->title : "");
 		free(said);
 		free(line);
-		shown++;
 	}
 }
 
-static void report_large(const struct session *s, struct acceptance *a)
+static void report_large(struct session *s, struct acceptance *a)
 {
 	const struct config_account *account = s->account;
 	char limit[24];

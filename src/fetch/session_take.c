@@ -284,7 +284,7 @@ void session_on_body(struct session *s, const struct pop3_command *cmd, struct s
 	const struct pick *k = &s->picks.v[cmd->tag];
 
 	if (cmd->verb == POP3_TOP) {
-		session_on_top_body(s, run);
+		session_on_top_body(s, cmd, run);
 		return;
 	}
 	s->got += run.n;

@@ -70,6 +70,8 @@ static const struct {
     {"message * is far larger than the server said; it is left alone until the next reload",
      "письмо * намного больше, чем сказал сервер; до следующего reload его не трогают"},
     {"a header that does not end", "заголовок письма не кончается"},
+    {"the server sends more than the header of a large message",
+     "сервер посылает больше, чем заголовок большого письма"},
     {"message * (* KiB) does not fit on this machine's disk", "письмо * (* КиБ) не помещается на диске шлюза"},
     {"the server's UIDL and LIST do not name the same messages; the others were left alone",
      "UIDL и LIST сервера называют разные письма; лишние оставлены в покое"},

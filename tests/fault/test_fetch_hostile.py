@@ -207,6 +207,57 @@ def test_a_body_without_an_end_is_cut(gateway, provider):
     assert g.subjects("anna") == ["good"] and list(p.mail) == ["u0"], "the other one is collected, this one left alone"
 
 
+def endless(session):
+    session.send(b"+OK\r\nSubject: endless\r\n")
+    for _ in range(5000):
+        session.send(b"X: " + b"y" * 99000 + b"\r\n")
+
+
+@pytest.mark.parametrize("said", ["-ERR no", pop3liar.DROP, endless], ids=["refused", "dropped", "endless"])
+def test_the_header_of_a_large_message_that_cannot_be_had(gateway, provider, said):
+    """It is wanted for the report alone: at most one session breaks over it, and no mail is held back."""
+    big = message("big", body=b"x" * 30000 + b"\r\n")
+    p = provider([big, message("good"), big], reply=lambda verb, arg, n: said if verb == "TOP" and arg[:2] == "1 " else None)
+    g = gateway({"account one": account(p, max_message_kib=20)})
+    if said == "-ERR no":
+        g.sync()
+    else:
+        assert fails(g) and p.said("RETR") == []
+        p.reply = lambda verb, arg, n: said if verb == "TOP" else None
+        g.sync()
+    g.wait_box("anna", 1)
+    assert g.subjects("anna") == ["good"] and list(p.mail) == ["u0", "u2"]
+    [report] = g.wait_box("postmaster", 1)
+    assert b"message 1: 29 KiB\r\n" in report and report.count(b": 29 KiB") == 2
+    asked = len(p.said("TOP"))
+    assert asked == (2 if said == "-ERR no" else 1)
+    p.put(big)
+    g.sync()
+    g.sync()
+    g.wait_box("postmaster", 2)
+    assert len(p.said("TOP")) == asked + (said == "-ERR no") and len(p.mail) == 3
+    p.reply = lambda verb, arg, n: None
+    g.reload({"account one": {"max_message_kib": 21}})
+    p.put(big)
+    g.sync()
+    assert b': "big"\r\n' in g.wait_box("postmaster", 3)[-1], "a reload is a new chance"
+
+
+def test_the_header_of_a_large_message_in_a_report_is_one_clean_line(gateway, provider):
+    nasty = b"From: \x1b[31m\x00\xff=?utf-8?Q?=E2=80=AE=0D=0A.=0D=0A?= <a@b>\r\nSubject: " + b"\xd0\x96\"" * 100000 + b"\r\n\r\n"
+    p = provider([nasty + b"x" * 30000 + b"\r\n"] + [message("big", body=b"x" * 30000 + b"\r\n")] * 60)
+    g = gateway({"account one": account(p, max_message_kib=20)})
+    g.sync()
+    [report] = g.wait_box("postmaster", 1)
+    lines = [x for x in report.split(b"\r\n") if b"KiB, " in x]
+    assert len(lines) == len(p.said("TOP")) == 50
+    first = next(x for x in lines if b"message 1:" in x)
+    assert len(first) < 600 and b"\\x1b[31m" in first and "Ж".encode() in first
+    assert not re.search(rb"[\x00-\x1f\x7f]", first) and "\u202e" not in first.decode()
+    g.sync()
+    assert len(p.said("TOP")) == 50 and len(p.mail) == 61
+
+
 @pytest.mark.parametrize("keep", [0, "forever"])
 def test_the_same_uidl_twice(gateway, provider, keep):
     p = provider([message("a"), message("b")])

@@ -243,6 +243,7 @@ static void advance(struct run *r, const struct picks_rules *rules)
 		}
 		mine.has_uidl = r->has_uidl;
 		mine.can_top = !r->caps.known || r->caps.top;
+		mine.can_title = r->caps.known && r->caps.top;
 		picks_make(&r->picks, &mine, &r->listing, &r->records);
 		r->picked = true;
 		if (!r->picks.hold)

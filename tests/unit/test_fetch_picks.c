@@ -74,7 +74,7 @@ static void make_listing(struct listing *l, const char *words, bool with_uidl)
 
 static struct picks_rules rules(void)
 {
-	return (struct picks_rules){.has_uidl = true, .can_top = true, .now = NOW};
+	return (struct picks_rules){.has_uidl = true, .can_top = true, .can_title = true, .now = NOW};
 }
 
 struct bench {
@@ -229,7 +229,18 @@ static void test_too_large_is_noted_once(void **state)
 	assert_int_equal(b.p.nlarge, 1);
 	assert_true(b.p.v[0].large && !b.p.v[1].large);
 	end(&b);
-	r.can_top = false;
+	begin(&b, &r, "b=2000L", "a=2000 b=2000 c=5 c=5");
+	picks_no_top(&b.p, 0);
+	assert_string_equal(actions(&b), "--TT"); /* one header that could not be had says nothing of others */
+	assert_true(b.p.v[0].large && b.p.nlarge == 1);
+	end(&b);
+	begin(&b, &r, "a=10sd", "a=2000"); /* an old acquaintance of another size is not asked for twice */
+	assert_string_equal(actions(&b), "T");
+	picks_top(&b.p, 0, slice_of(HEAD("one")));
+	assert_string_equal(actions(&b), "-");
+	assert_true(b.p.nchanges == 1 && b.p.changes[0].rec.size == 2000);
+	end(&b);
+	r.can_title = false;
 	begin(&b, &r, "b=2000L", "a=2000 b=2000 c=5");
 	assert_string_equal(actions(&b), "--R");
 	assert_int_equal(b.p.nlarge, 1);
