@@ -2,8 +2,6 @@
 room for how threads happen to meet; a call too many for each message breaks them."""
 import concurrent.futures
 import pathlib
-import re
-import signal
 import struct
 import subprocess
 import time
@@ -11,41 +9,14 @@ import time
 import pytest
 
 from lib import clients, gateway as gateway_module, scratch
+from lib.strace import Strace
 
 pytestmark = pytest.mark.skipif(gateway_module.BUILD != "build", reason="sanitizers have costs of their own")
-FLUSHES = ("fsync", "fdatasync", "syncfs")
 LETTER = gateway_module.message(body=(b"x" * 70 + b"\r\n") * 40)
 
 
-class Strace:
-    """Counts a running program's system calls: with Strace(g) as s: …; s.calls["fsync"], s.total."""
-
-    def __init__(self, g):
-        self.pid = g.process.pid
-        self.out = g.home / "strace.out"
-
-    def __enter__(self):
-        self.process = subprocess.Popen(["strace", "-f", "-c", "-o", str(self.out), "-p", str(self.pid)],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        scratch.wait_for(self.attached, 20, "strace")
-        return self
-
-    def attached(self):
-        threads = pathlib.Path(f"/proc/{self.pid}/task").glob("*/status")
-        return all(re.search(r"^TracerPid:\t[1-9]", t.read_text(), re.M) for t in threads)
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(20)
-        self.calls = {}
-        for line in self.out.read_text().splitlines():
-            m = re.match(r"\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", line)
-            if m and m.group(2) != "total":
-                self.calls[m.group(2)] = int(m.group(1))
-        self.total = sum(self.calls.values())
-
-    def flushes(self):
-        return sum(self.calls.get(c, 0) for c in FLUSHES)
+def strace(g):
+    return Strace([g.process.pid], g.home / "strace.out")
 
 
 @pytest.fixture
@@ -94,7 +65,7 @@ def test_a_submission_costs_few_system_calls(gateway):
     g, n = quiet(gateway), 50
     submit(g, 1)
     calm(g, 1)
-    with Strace(g) as s:
+    with strace(g) as s:
         submit(g, n)
         calm(g, n + 1)
     assert s.total / n <= 90, s.calls
@@ -104,7 +75,7 @@ def test_a_submission_costs_few_system_calls(gateway):
 def test_one_after_another_each_submission_has_its_own_flush(gateway):
     """Not fewer than one each, or 250 was said too early; and few for what comes after it."""
     g, n = quiet(gateway), 30
-    with Strace(g) as s:
+    with strace(g) as s:
         submit(g, n)
         calm(g, n)
     assert n <= s.calls["fdatasync"] + s.calls.get("fsync", 0), s.calls
@@ -113,7 +84,7 @@ def test_one_after_another_each_submission_has_its_own_flush(gateway):
 
 def test_submissions_at_once_share_flushes(gateway):
     g, lines, each = quiet(gateway), 20, 10
-    with Strace(g) as s, concurrent.futures.ThreadPoolExecutor(lines) as pool:
+    with strace(g) as s, concurrent.futures.ThreadPoolExecutor(lines) as pool:
         for f in [pool.submit(submit, g, each) for _ in range(lines)]:
             f.result()
         calm(g, lines * each)
@@ -145,7 +116,7 @@ def test_retrieving_costs_few_system_calls(gateway):
     calm(g, 1)
     fill(g, n - 1)
     with g.pop3("boris") as p:
-        with Strace(g) as s:
+        with strace(g) as s:
             for i in range(1, n + 1):
                 p.retr(i)
         assert s.total / n <= 9, s.calls
@@ -160,7 +131,7 @@ def test_emptying_a_mailbox_costs_few_flushes(gateway):
     with g.pop3("boris") as p:
         for i in range(1, n + 1):
             p.ok(f"DELE {i}")
-        with Strace(g) as s:
+        with strace(g) as s:
             p.quit()
             scratch.wait_for(lambda: not g.box("boris"), 20, "an empty mailbox")
     assert 1 <= s.flushes() <= 20, s.calls
@@ -200,7 +171,7 @@ def test_collecting_costs_few_system_calls(gateway, dovecot, mailbox):
     g = gateway({"server": {"log_level": "info"},
                  "account near": {"host": "127.0.0.1", "port": dovecot.port, "security": "none", "user": mailbox,
                                   "password": "secret", "deliver": "boris"}})
-    with Strace(g) as s:
+    with strace(g) as s:
         g.sync()
         calm(g, n)
     assert s.total / n <= 60, s.calls
@@ -230,7 +201,7 @@ def test_idle_costs_nothing(gateway):
     calm(g, 1)
 
     def silent():
-        with Strace(g) as s:
+        with strace(g) as s:
             time.sleep(1)
         return s.total <= 10
     scratch.wait_for(silent, 30, "a silent second")

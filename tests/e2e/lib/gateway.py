@@ -109,7 +109,7 @@ class Gateway:
 
     def wait_ready(self, seconds=30):
         def ready():
-            assert self.process.poll() is None, f"ofmsrv ended with {self.process.returncode}: {self.stderr()}"
+            assert self.process.poll() is None, f"ofmsrv ended with {self.process.returncode}: {self.stderr()[-3000:]}"
             return all(scratch.listens(p) for p in self.ports())
         scratch.wait_for(ready, seconds, lambda: "the listeners; " + self.stderr() + self.log())
 
