@@ -33,13 +33,22 @@ def inject(port, messages):
     assert got["accepted"] == messages
 
 
+def gateway_for(port):
+    return peers.Ours(1, {"relay": {"host": "127.0.0.1", "port": port, "security": "none", "auth": "off",
+                                    "sender": "office@firm.example"}})
+
+
+def postfix_for(port, concurrency):
+    """Nothing leaves yet."""
+    return peers.Postfix(1, relay=port, concurrency=concurrency, extra="defer_transports = smtp\nqueue_run_delay = 1h")
+
+
 def ours(chunking, ms, messages):
     with relay(chunking, ms) as (r, port):
-        s = peers.Ours(1, {"relay": {"host": "127.0.0.1", "port": port, "security": "none", "auth": "off",
-                                     "sender": "office@firm.example"}})
+        s = gateway_for(port)
         try:
             inject(s.port, messages)
-            scratch.wait_for(lambda: len(s.gateway.queue_files()) == messages, 60)
+            s.wait_queued(messages)
             tools.settle_disk()
             began = time.monotonic()
             s.gateway.ctl("sync", timeout=300)
@@ -50,15 +59,15 @@ def ours(chunking, ms, messages):
 
 def postfix(chunking, ms, messages, concurrency):
     with relay(chunking, ms) as (r, port):
-        p = peers.Postfix(1, relay=port, concurrency=concurrency, extra="defer_transports = smtp\nqueue_run_delay = 1h")
+        p = postfix_for(port, concurrency)
         try:
             inject(p.port, messages)
-            scratch.wait_for(lambda: p.deferred() >= messages, 120, lambda: f"{p.deferred()} deferred")
+            p.wait_queued(messages)
             p.set("defer_transports =")
             time.sleep(1)
             tools.settle_disk()
             began = time.monotonic()
-            p.postfix("-f", program="postqueue")
+            p.flush()
             return arrival(r, messages, began)
         finally:
             p.close()

@@ -28,7 +28,7 @@ def run(args, home, codes=(0,)):
     assert p.returncode in codes, f"{args[0]}: {p.returncode} {p.stdout[-2000:]}"
 
 
-def mpop(home, ca, port, boxes, folders):
+def mpop(home, ca, port, boxes, folders, under=()):
     """Its page advises nothing for speed: it pipelines by itself."""
     peers.fill("mpop-defaults", home / "mpoprc", ca=ca, home=home)
     with open(home / "mpoprc", "a") as f:
@@ -36,7 +36,7 @@ def mpop(home, ca, port, boxes, folders):
             f.write(f"account a{i}\nhost {HOST}\nport {port}\nuser a{i}\nuidls_file {home}/uidls{i}\n"
                     f"delivery maildir {folders[i]}\n")
     os.chmod(home / "mpoprc", 0o600)
-    run(["mpop", "-C", home / "mpoprc", "-Q", *(f"a{i}" for i in boxes)], home)
+    run([*under, "mpop", "-C", home / "mpoprc", "-Q", *(f"a{i}" for i in boxes)], home)
 
 
 def fetchmail(home, ca, port, boxes, folders):
@@ -67,8 +67,8 @@ def fdm(home, ca, port, boxes, folders):
 PROGRAMS = {"mpop": mpop, "fetchmail": fetchmail, "fdm": fdm}
 
 
-def collect(program, at_once, ca, port, boxes, messages, size):
-    """Seconds in which `at_once` processes of a program empty all mailboxes."""
+def collect(program, at_once, ca, port, boxes, messages, size, **options):
+    """Seconds in which `at_once` processes of a program empty all mailboxes. mpop can be run under another program."""
     home = scratch.folder("collect")
     try:
         folders = maildirs(home, boxes)
@@ -78,7 +78,7 @@ def collect(program, at_once, ca, port, boxes, messages, size):
             h.mkdir()
         began = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-            for f in [pool.submit(PROGRAMS[program], h, ca, port, share, folders)
+            for f in [pool.submit(PROGRAMS[program], h, ca, port, share, folders, **options)
                       for h, share in zip(homes, shares) if share]:
                 f.result()
         took = time.monotonic() - began

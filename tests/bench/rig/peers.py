@@ -40,6 +40,13 @@ class Ours:
     def count(self):
         return mail.count(self.folders)
 
+    def wait_queued(self, messages):
+        scratch.wait_for(lambda: len(self.gateway.queue_files()) == messages, 60)
+
+    def flush(self):
+        """Sends what waits."""
+        self.gateway.ctl_ok("sync", timeout=300)
+
     def clear(self):
         for path in list(mail.files_in(self.folders)):
             os.unlink(path)
@@ -84,6 +91,12 @@ class Postfix:
 
     def deferred(self):
         return sum(len(files) for _, _, files in os.walk(self.home / "queue/deferred"))
+
+    def wait_queued(self, messages):
+        scratch.wait_for(lambda: self.deferred() >= messages, 120, lambda: f"{self.deferred()} deferred")
+
+    def flush(self):
+        self.postfix("-f", program="postqueue")
 
     def count(self):
         return mail.count(self.folders)
