@@ -9,11 +9,11 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from rig import contest, report  # noqa: E402
-from jobs import b10_log, b1_accept, b3_pop3, b4_collect, b6_send, b7_sort, b8_memory, b9_growth, load  # noqa: E402
+from rig import contest, report, ward  # noqa: E402
+from jobs import b10_log, b1_accept, b3_pop3, b4_collect, b6_send, b7_sort, b8_memory, b9_growth, costs, load  # noqa: E402
 
 JOBS = {**b1_accept.JOBS, **b3_pop3.JOBS, **b4_collect.JOBS, **b6_send.JOBS, **b7_sort.JOBS,
-        **b8_memory.JOBS, **b9_growth.JOBS, **b10_log.JOBS, **load.JOBS}
+        **b8_memory.JOBS, **b9_growth.JOBS, **b10_log.JOBS, **load.JOBS, **costs.JOBS}
 
 
 class Options:
@@ -31,7 +31,7 @@ def machine():
 
 def main():
     a = argparse.ArgumentParser(description=__doc__)
-    a.add_argument("jobs", nargs="*", help="B1 … B10, L (latency under load), G (growth); without any, all")
+    a.add_argument("jobs", nargs="*", help="B1 … B10, L (latency under load), G (growth), C (costs); without any, all")
     a.add_argument("--rounds", type=int, default=3)
     a.add_argument("--scale", type=float, default=1.0, help="so much of each job's usual work")
     a.add_argument("--json", help="writes the figures there, over those of the same jobs")
@@ -43,13 +43,9 @@ def main():
     unknown = [j for j in wanted if j not in JOBS]
     if unknown:
         a.error(f"no such job: {', '.join(unknown)} (there are {', '.join(JOBS)})")
-    rows, failed, before = [], [], machine()
-    for name in wanted:
-        try:
-            rows += JOBS[name](Options(o.rounds, o.scale))
-        except Exception as e:  # one job's failure is said, and does not cost the others
-            failed.append(f"{name}: {type(e).__name__}: {e}")
-            print(failed[-1], file=sys.stderr)
+    before = machine()
+    with ward.Ward() as w:
+        rows, failed = run(wanted, Options(o.rounds, o.scale), w)
     print(report.text(rows))
     print(f"load average {before['loadavg'][0]:.1f} at the start, {os.getloadavg()[0]:.1f} at the end, "
           f"{os.cpu_count()} processors")
@@ -58,6 +54,21 @@ def main():
     for f in failed:
         print("FAILED " + f)
     return 1 if failed else 0
+
+
+def run(wanted, options, w):
+    """(rows, what failed): one job's failure is said, and does not cost the others."""
+    rows, failed = [], []
+    for name in wanted:
+        try:
+            rows += JOBS[name](options)
+        except Exception as e:
+            if w.ended:
+                raise
+            failed.append(f"{name}: {type(e).__name__}: {e}")
+            print(failed[-1], file=sys.stderr)
+        w.clear()
+    return rows, failed
 
 
 def table(path):
