@@ -5,6 +5,7 @@
 #include "fetch/facts.h"
 #include "fetch/fetcher_internal.h"
 #include "fetch/pop3_reply.h"
+#include "net/outside.h"
 #include "route/phrase.h"
 #include "route/report.h"
 
@@ -21,6 +22,7 @@ void account_free(struct account **ap)
 	if (a == NULL)
 		return;
 	strlist_free(&a->avoid);
+	outside_memory_unref(&a->memory);
 	free(a->aged_from);
 	free(a->label);
 	free(a->host);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "fetch/facts.h"
 #include "fetch/fetcher_internal.h"
+#include "net/outside.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,8 @@ static void move_mailbox(struct account *a, const struct config_account *c)
 	a->told = a->told_known = a->held = false;
 	a->failures = a->unsure = 0;
 	a->complete_upto = 0;
+	free(a->aged_from);
+	a->aged_from = NULL;
 	a->not_before = a->due = 0;
 }
 
@@ -105,6 +108,7 @@ static void configure_account(struct fetcher *f, const struct config_account *c,
 	a->stopped_until = 0; /* a reload is a new chance */
 	strlist_free(&a->avoid);
 	a->titling = false;
+	outside_memory_unref(&a->memory);
 	if (c->every == 0)
 		a->due = 0;
 }

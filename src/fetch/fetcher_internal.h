@@ -36,15 +36,16 @@ struct account { /* one [account …], across reloads: either idle, or waiting f
 	unsigned rounds; /* sessions of this collection so far */
 	/* what is known of the server */
 	struct strlist avoid;
-	bool titling;           /* asking a large message's header broke a session: not again */
-	char *aged_from;        /* where the look for aged records goes on; NULL: at the beginning */
-	uint64_t complete_upto; /* listings of so many messages were found to be complete */
-	uint64_t listed_before; /* in the session before this one of the same round */
-	int64_t not_before;     /* mono ms: LOGIN-DELAY */
-	int64_t stopped_until;  /* mono ms: the log-in was refused */
-	int64_t due;            /* mono ms: `every` */
-	unsigned failures;      /* in a row */
-	unsigned unsure;        /* refused log-ins without a reason, in a row */
+	bool titling;                  /* asking a large message's header broke a session: not again */
+	struct outside_memory *memory; /* lasts for one collection: its second look is greeted as an acquaintance */
+	char *aged_from;               /* where the look for aged records goes on; NULL: at the beginning */
+	uint64_t complete_upto;        /* listings of so many messages were found to be complete */
+	uint64_t listed_before;        /* in the session before this one of the same round */
+	int64_t not_before;            /* mono ms: LOGIN-DELAY */
+	int64_t stopped_until;         /* mono ms: the log-in was refused */
+	int64_t due;                   /* mono ms: `every` */
+	unsigned failures;             /* in a row */
+	unsigned unsure;               /* refused log-ins without a reason, in a row */
 	bool told, told_known, held;
 	/* for status */
 	int64_t last_at;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fetch/fetcher_internal.h"
+#include "net/outside.h"
 
 #include <stdlib.h>
 
@@ -130,6 +131,7 @@ static void on_session_done(void *arg, const struct session_result *r)
 		fetcher_advance(f);
 		return;
 	}
+	outside_memory_unref(&a->memory);
 	account_progress(a, end_state(r->outcome), r->bytes, r->text);
 	if (r->outcome == SESSION_STOPPED && usable(a) && a->nawaiting > 0)
 		queue(a); /* its settings changed: once more, with the new ones */
@@ -143,6 +145,11 @@ static void on_session_done(void *arg, const struct session_result *r)
 static void begin_session(struct account *a)
 {
 	struct fetcher *f = a->fetcher;
+
+	if (a->again_ms == 0) /* a collection of its own: certificates are looked at anew */
+		outside_memory_unref(&a->memory);
+	if (a->memory == NULL)
+		a->memory = outside_memory_new();
 	struct session_setup setup = {
 	    .deps = &f->deps,
 	    .limits = &session_default_limits,
@@ -152,6 +159,7 @@ static void begin_session(struct account *a)
 	    .clock = &f->clock,
 	    .avoid = &a->avoid,
 	    .titling = &a->titling,
+	    .memory = a->memory,
 	    .aged_from = &a->aged_from,
 	    .progress = on_progress,
 	    .done = on_session_done,

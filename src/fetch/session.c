@@ -92,6 +92,7 @@ static void destroy(struct session *s)
 		explicit_bzero(s->password, strlen(s->password));
 	free(s->password);
 	fetch_rules_unref(&s->rules);
+	outside_memory_unref(&s->setup.memory);
 	free(s);
 }
 
@@ -376,6 +377,7 @@ struct session *session_start(const struct session_setup *setup)
 	unsigned char id[4];
 
 	s->setup = *setup;
+	s->setup.memory = outside_memory_ref(setup->memory);
 	s->rules = fetch_rules_ref(setup->rules);
 	s->account = setup->account;
 	random_bytes(id, sizeof id);

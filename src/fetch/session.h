@@ -8,6 +8,7 @@
 #include "sort/sorter.h"
 
 struct session;
+struct outside_memory;
 
 struct fetch_rules { /* a configuration with its sorter; shared by counting */
 	struct config *config;
@@ -54,6 +55,7 @@ struct session_setup { /* all borrowed; account belongs to rules->config */
 	struct strlist *avoid; /* ledger keys of messages that broke a session; may grow; outlives the session */
 	bool *titling;         /* a large message's header was asked for and never came; outlives the session */
 	char **aged_from;      /* where the look for aged records goes on; NULL at first; outlives the session */
+	struct outside_memory *memory; /* of the looks at this mailbox before, under these settings; NULL = none */
 	void (*progress)(void *arg, const char *state, uint64_t done, uint64_t total, uint64_t bytes);
 	void (*done)(void *arg, const struct session_result *r); /* exactly once, from the loop; then it is gone */
 	void *arg;

@@ -166,6 +166,7 @@ static void connect_now(struct session *s)
 	    .proxy = s->rules->config->proxy,
 	    .hello = "",
 	    .connect_timeout_ms = s->setup.limits->connect,
+	    .memory = s->setup.memory,
 	};
 
 	if (!plain_text(l->user) || !plain_text(s->password)) {

@@ -30,6 +30,7 @@ static void destroy(struct outside *o)
 	o->state = OUTSIDE_DEAD;
 	outside_line_stop(o);
 	outside_drop_curl(o);
+	outside_memory_unref(&o->memory);
 	if (o->in != NULL)
 		evbuffer_free(o->in);
 	if (o->out != NULL)
@@ -136,6 +137,7 @@ static void set_up(struct outside *o, const struct outside_target *t)
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, o->why);
 	set_tls(o, t);
 	set_login(easy, t);
+	outside_memory_use(o->memory, easy);
 }
 
 static struct outside *outside_alloc(struct loop *l, const struct outside_target *t, const struct outside_callbacks *cb,
@@ -149,6 +151,7 @@ static struct outside *outside_alloc(struct loop *l, const struct outside_target
 	o->protocol = t->protocol;
 	o->security = t->security;
 	o->connect_timeout_ms = t->connect_timeout_ms;
+	o->memory = outside_memory_ref(t->memory);
 	buf_init(&o->transcript, OUTSIDE_TRANSCRIPT_MAX);
 	buf_init(&o->reply, OUTSIDE_REPLY_MAX);
 	buf_init(&o->wrong, WRONG_MAX);

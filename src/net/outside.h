@@ -13,6 +13,14 @@
 
 struct outside;
 
+/* What TLS servers give to a client that may come back: the next handshake with the same server is then a shorter one.
+ * Of one account alone, under the same settings: nothing of it may be shared with others. Counted: connections keep it.
+ * (Behind STARTTLS with TLS 1.3 libcurl keeps a session as POP3S's and looks for POP3's: there it is of no use.) */
+struct outside_memory;
+struct outside_memory *outside_memory_new(void);
+struct outside_memory *outside_memory_ref(struct outside_memory *m); /* NULL for NULL */
+void outside_memory_unref(struct outside_memory **m);
+
 enum outside_protocol { OUTSIDE_POP3, OUTSIDE_SMTP };
 enum outside_security { OUTSIDE_PLAIN, OUTSIDE_OPPORTUNISTIC, OUTSIDE_STARTTLS, OUTSIDE_TLS };
 
@@ -29,6 +37,7 @@ struct outside_target { /* copied */
 	const char *proxy;           /* "" = none */
 	const char *hello;           /* SMTP: name for EHLO */
 	int64_t connect_timeout_ms;
+	struct outside_memory *memory; /* not copied but kept; NULL = none */
 };
 
 enum outside_failure {                    /* what kind of failure: "later" and "wrong password" are worlds apart */

@@ -33,6 +33,7 @@ struct outside {
 	bool begun, handed; /* the opener got it; gave it back */
 	CURLM *multi;       /* private: settings and credentials of two connections never meet in one cache */
 	CURL *easy;         /* stays in its multi for as long as the connection lives */
+	struct outside_memory *memory;
 	struct loop_timer *curl_timer, *deadline;
 	LIST_HEAD(, outside_watch) watches;
 	int64_t connect_timeout_ms;
@@ -63,6 +64,9 @@ void outside_enter(struct outside *o);
 void outside_leave(struct outside *o);
 /* Tells the owner, once. Between enter and leave. */
 void outside_fail(struct outside *o, enum outside_failure f, const char *text);
+
+/* Has the handle use it. */
+void outside_memory_use(struct outside_memory *m, CURL *easy);
 
 /* With CONNECT_ONLY, it closes the connection without libcurl's own (blocking) QUIT. */
 void outside_drop_curl(struct outside *o);

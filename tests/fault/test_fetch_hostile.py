@@ -1,5 +1,7 @@
 """Providers that lie, break off or break the rules: nothing is lost, repeated or deleted, and the account says why."""
 import re
+import ssl
+import threading
 import time
 
 import pytest
@@ -94,6 +96,64 @@ def test_two_accounts_on_one_host_are_two_connections(gateway, provider, ca):
     assert len({number for number, _ in logins.values()}) == 3
     under_tls = {c.split(" ")[1]: secure for _, c, secure in p.commands if c.startswith("USER")}
     assert under_tls == {"a": False, "b": True, "c": True}
+
+
+# ---- a second look goes on with the TLS session of the first ----
+
+def looks(p, user="u"):
+    """Of each log-in of that user's, whether its TLS session was an earlier one."""
+    return [p.resumed[number] for number, who, _, _ in p.logins if who == user]
+
+
+@pytest.mark.parametrize("security,version", [("tls", "TLSv1_2"), ("tls", "TLSv1_3"), ("starttls", "TLSv1_2")])
+def test_a_second_look_resumes_and_nobody_else_does(gateway, provider, ca, security, version):
+    """Neither the other account at the same server, which collects behind it, nor the next collection."""
+    p = provider([message("in")], tls="tls" if security == "tls" else "stls", cert=ca.issue("localhost"), tickets=2)
+    p.context.maximum_version = ssl.TLSVersion[version]
+    p.polite = True  # a session of TLS 1.2 that was cut off is none to go on with
+    keys = {"security": security, "ca_file": ca.cert, "keep": "forever"}
+    g = gateway({"account one": account(p, user="a", **keys), "account two": account(p, user="b", **keys),
+                 "sync": {"parallel": 1}})
+    g.sync()
+    assert looks(p, "a") == [False, True] and looks(p, "b") == [False, True]
+    p.put(message("more"))
+    g.sync("one")
+    assert looks(p, "a") == [False, True, False, True]
+    assert len(g.box("anna")) == 3
+
+
+@pytest.mark.parametrize("cert", [{"name": "other.test", "ips": ()}, {"name": "localhost", "self_signed": True}])
+def test_a_second_look_verifies_where_nothing_is_resumed(gateway, provider, ca, cert):
+    p = provider([message("in")], tls="tls", cert=ca.issue("localhost"), tickets=2,
+                 reply=lambda verb, arg, n: p.show(ca.issue(**cert)) if verb == "QUIT" else None)
+    g = gateway({"account one": account(p, security="tls", ca_file=ca.cert)})
+    fails(g, "certificate")
+    assert p.resumed[1] is False and len(p.logins) == 1 and len(g.box("anna")) == 1
+
+
+@pytest.mark.parametrize("change", [{"tls_verify": None}, {"keep": "1d"}, {}])
+def test_settings_that_change_under_way_resume_nothing(gateway, provider, ca, change):
+    """The session that goes on meanwhile was not verified; what follows it is."""
+    held, go = threading.Event(), threading.Event()
+
+    def reply(verb, arg, n):
+        if verb == "RETR" and n == 1:
+            held.set()
+            assert go.wait(30)
+    p = provider([message("in")], tls="tls", cert=ca.issue("localhost", self_signed=True), tickets=2, reply=reply)
+    g = gateway({"account one": account(p, security="tls", ca_file=ca.cert, tls_verify="no")})
+    waiting = threading.Thread(target=g.ctl, args=("sync", "--wait"))
+    waiting.start()
+    assert held.wait(20)
+    g.reload({"account one": change})
+    go.set()
+    waiting.join(60)
+    if "tls_verify" in change:
+        scratch.wait_for(lambda: "certificate" in error(g), 20, "a refusal of the certificate")
+        assert len(p.logins) == 1
+    else:
+        scratch.wait_for(lambda: len(p.logins) >= 2, 20, "a second look")
+        assert looks(p)[:2] == [False, False]
 
 
 @pytest.mark.parametrize("auth", ["auto", "plain", "apop"])

@@ -22,10 +22,11 @@ class Cut(EOFError):
 class Provider(threads.Server):
     """tls: None, "stls" (offered) or "tls" (from the first byte); cert: (chain, key). cut_at: bytes that each session may
     send from `cut_from`'s reply on (any, where that is None), with a TLS close before the end of TCP where `polite`.
-    byte_every: seconds between the bytes of all replies. password: one for all users, or {user: password}."""
+    byte_every: seconds between the bytes of all replies. password: one for all users, or {user: password}. tickets: of
+    TLS 1.3, for a client that comes back."""
 
     def __init__(self, messages=(), reply=None, password="secret", caps=("TOP", "UIDL", "USER", "PIPELINING"), tls=None,
-                 cert=None, greeting="+OK ready", login_caps=None, mechanisms=()):
+                 cert=None, greeting="+OK ready", login_caps=None, mechanisms=(), tickets=0):
         self.mail = {}   # UIDL -> bytes, in order
         for n, m in enumerate(messages):
             self.mail[f"u{n}"] = m
@@ -42,12 +43,18 @@ class Provider(threads.Server):
         self.bursts = []             # (connection, bytes) as they were received
         self.logins = []             # (connection, user, how, what was given as password)
         self.deleted = []            # UIDLs, once QUIT was answered
+        self.resumed = {}            # connection -> whether its handshake went on with an earlier session
+        self.tickets = tickets
         if cert is not None:
-            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self.context.load_cert_chain(*map(str, cert))
-            self.context.num_tickets = 0
+            self.show(cert)
         self.stopped = threading.Event()
         super().__init__()
+
+    def show(self, cert):
+        """From now on this certificate, and nothing is known of earlier sessions."""
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*map(str, cert))
+        self.context.num_tickets = self.tickets
 
     def secret(self, user):
         return self.password[user] if isinstance(self.password, dict) else self.password
@@ -88,6 +95,7 @@ class Session:
     def handshake(self):
         self.s = self.p.context.wrap_socket(self.s, server_side=True)
         self.p.open.add(self.s)
+        self.p.resumed[self.number] = self.s.session_reused
         self.secure = True
 
     def end(self):
@@ -293,4 +301,4 @@ class Session:
             self.p.deleted += [u for u in self.numbers if u in self.gone]
             for u in self.gone:
                 self.p.mail.pop(u, None)
-        raise EOFError
+        self.end()
