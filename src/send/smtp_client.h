@@ -70,8 +70,8 @@ void smtp_client_be_careful(struct smtp_client *c);
 void smtp_client_no_chunking(struct smtp_client *c); /* DATA, whatever the server says */
 const struct smtp_caps *smtp_client_caps(const struct smtp_client *c);
 
-/* How many transactions may be unanswered, or answered and not yet on record: what a crash may send again. One more
- * than may be unanswered, so that a slow disk costs a slow line nothing; at most SMTP_CLIENT_WINDOW. */
+/* How many transactions may be unanswered, or answered and not yet on record: what a crash may send again. More than
+ * may be unanswered, so that a slow disk does not make a slow line slower; at most SMTP_CLIENT_WINDOW. */
 size_t smtp_client_at_risk(const struct smtp_client *c);
 /* Whether there will be room for one more transaction once the bytes of the one that is being fed are written. */
 bool smtp_client_has_room(const struct smtp_client *c);

@@ -12,7 +12,7 @@ from lib.sending import greylisting, mail, to, while_stopped
 
 DAY = 86400
 # How many messages a connection may have without reply or commit, by what the relay offers.
-AT_RISK = [pytest.param(("PIPELINING", "CHUNKING"), 20, id="chunking"), pytest.param(("PIPELINING",), 3, id="pipelining"),
+AT_RISK = [pytest.param(("PIPELINING", "CHUNKING"), 20, id="chunking"), pytest.param(("PIPELINING",), 6, id="pipelining"),
            pytest.param((), 2, id="neither")]
 
 
