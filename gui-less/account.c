@@ -123,12 +123,26 @@ static size_t settings_of(const struct wanted *w, const char *password, struct c
 	return n;
 }
 
+/* Before a password is typed in vain. */
+static int check_new(const struct ctl_options *o, const char *label)
+{
+	struct config *c = local_changeable(o) == 0 ? local_config(o) : NULL;
+	int rc = c == NULL;
+
+	if (c != NULL && config_account_by_label(c, slice_of(label)) != NULL)
+		rc = ctl_error("there is a [account %s] already (ofmctl account lists them)", label);
+	config_unref(&c);
+	return rc;
+}
+
 static int add_wanted(const struct ctl_options *o, const char *label, const struct wanted *w)
 {
 	struct config_setting set[SETTINGS_MAX];
 	char password[SECRET_MAX] = "";
 	bool asks = w->password_file == NULL && w->password_command == NULL;
 
+	if (check_new(o, label) != 0)
+		return 1;
 	if (asks && secret_read("Password at the provider: ", NULL, password) != 0)
 		return 1;
 	if (asks && password[0] == '\0')

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { INI_MAX = 32 * 1024 * 1024 };
 
@@ -57,6 +58,14 @@ struct config *local_config_with(const struct ctl_options *o, const char *more)
 	config_findings_free(&found);
 	free(text);
 	return c;
+}
+
+int local_changeable(const struct ctl_options *o)
+{
+	if (access(o->file, R_OK | W_OK) == 0)
+		return 0;
+	return ctl_error("%s cannot be changed: %m%s", o->file,
+	                 errno == EACCES ? ": be root, or who may write it" : "");
 }
 
 int local_edit(const struct ctl_options *o, struct config_edit *ed, const char *done)

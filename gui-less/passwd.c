@@ -1,15 +1,14 @@
 #include "base/alloc.h"
 #include "client.h"
 #include "config/config.h"
+#include "local.h"
 #include "reload.h"
 #include "secret.h"
 #include "store/passwords.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static int check(const char *password)
 {
@@ -55,11 +54,12 @@ int ctl_passwd(const struct ctl_options *o, int argc, char **argv)
 	char password[SECRET_MAX], hash[256];
 	struct err e = {.text = ""};
 
-	if (argc != 2 || argv[1][0] == '-')
+	if (argc < 2 || argv[1][0] == '-')
 		return ctl_usage(argv[0], "a USER is needed");
-	if (access(o->file, R_OK | W_OK) != 0)
-		return ctl_error("%s cannot be changed: %m%s", o->file,
-		                 errno == EACCES ? ": be root, or who may write it" : "");
+	if (argc > 2)
+		return ctl_usage(argv[0], "it takes no %s: the password is asked for", argv[2]);
+	if (local_changeable(o) != 0)
+		return 1;
 	if (!is_user(o, argv[1]))
 		return ctl_error("there is no user %s in %s (ofmctl users lists them); add [user %s] there first",
 		                 argv[1], o->file, argv[1]);

@@ -227,7 +227,7 @@ static void print_trial(struct trial *t)
 		json_object_set(wrap, "messages", t->list);
 		client_print_json(wrap);
 		json_decref(wrap);
-	} else {
+	} else if (table_rows(t->table) > 0) {
 		table_print(&t->table, t->o->out_is_tty);
 	}
 }

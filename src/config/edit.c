@@ -60,7 +60,8 @@ static int set_key(struct slice text, const struct config_edit *ed, size_t i, st
 	scan_run(slice_sub(text, mark, text.n), &scan, &found);
 	const struct scan_section *s = lines_section(&scan, ed->kind, ed->label);
 	const struct scan_entry *entry = lines_entry(s, ed->set[i].key);
-	rc = s == NULL ? err_set(e, 0, "there is no [%s %s]", ed->kind, ed->label) : quote(ed->set[i].value, &value, e);
+	rc = s == NULL ? err_set(e, 0, "there is no [%s %s] (ofmctl %s lists them)", ed->kind, ed->label, ed->kind)
+	               : quote(ed->set[i].value, &value, e);
 	if (rc == 0 && entry != NULL)
 		lines_replace(text, entry, buf_str(&value), out);
 	else if (rc == 0)

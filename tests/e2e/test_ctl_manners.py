@@ -36,6 +36,9 @@ def office():
     (["status", "--loud"], "usage: ofmctl"), (["top"], "`ofmctl status` is for pipes"),
     (["report", "--day", "someday"], "today, yesterday or"), (["journal", "--since", "when"], "30m, 2h, 3d"),
     (["-d", "/nonexistent", "status"], "it is not running, or has another home"),
+    (["passwd", "anna", "secret"], "the password is asked for"), (["account", "enable", "nope"], "ofmctl account lists"),
+    (["account", "add", "shop", "--host", "h", "--user", "u"], "there is a [account shop] already"),
+    (["rule", "test", "bills", "/nonexistent"], "No such file"),
     (["rule", "add", "x", "--field", "Subject", "--contains", "a", "--deliver", "nobody"], "add [user nobody]"),
 ])
 def test_refusals_say_what_to_do(office, args, words):
