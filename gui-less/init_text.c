@@ -20,7 +20,9 @@ static bool put(struct buf *out, const char *key, const char *value)
 	bool plain = value[strcspn(value, ";#\\\"' ")] == '\0';
 
 	if (!plain && strpbrk(value, mark) != NULL) {
-		ctl_error("%s: a value with both kinds of quotes cannot stand in the ini file", key);
+		ctl_error("%s: a value with both kinds of quotes cannot stand in the ini file; put a password into a "
+		          "file of its own, and write password_file",
+		          key);
 		return false;
 	}
 	buf_printf(out, "%s = %s%s%s\n", key, plain ? "" : mark, value, plain ? "" : mark);

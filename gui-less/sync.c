@@ -82,7 +82,7 @@ static void on_event(void *arg, json_t *ev)
 		count(p, client_text(ev, "account"), ev);
 	} else if (strcmp(name, "send") == 0) {
 		if (client_int(ev, "total") > 0)
-			show(p, "outqueue", "sent", client_int(ev, "done"), client_int(ev, "total"));
+			show(p, "outqueue", "sending", client_int(ev, "done"), client_int(ev, "total"));
 		note_error(p, "outqueue", client_text(ev, "error"));
 		count(p, "outqueue", ev);
 	} else if (strcmp(name, "line") == 0) {

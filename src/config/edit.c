@@ -24,7 +24,9 @@ static int quote(const char *value, struct buf *out, struct err *e)
 	}
 	const char *mark = strchr(value, '"') == NULL ? "\"" : "'";
 	if (strpbrk(value, mark) != NULL)
-		return err_set(e, 0, "a value with both kinds of quotes cannot stand in the ini file");
+		return err_set(e, 0,
+		               "a value with both kinds of quotes cannot stand in the ini file; put a password into a "
+		               "file of its own, and write password_file");
 	buf_printf(out, "%s%s%s", mark, value, mark);
 	return 0;
 }

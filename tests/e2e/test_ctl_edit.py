@@ -111,6 +111,9 @@ def test_account_add_enable_disable(gateway):
     assert "Try it: ofmctl test account \"info\"" in p.stdout and "deleted at the provider" not in p.stdout
     p = with_input(g, "x\n", "account", "add", "second", "--host", "pop.provider.example", "--user", "second@firm.example")
     assert "deleted at the provider once it is safe here" in p.stdout, "nobody said how long it is kept there"
+    before = g.ini_path.read_text()
+    p = with_input(g, "both;'\"\n", "account", "add", "third", "--host", "pop.provider.example", "--user", "third")
+    assert p.returncode == 1 and "write password_file" in p.stderr and g.ini_path.read_text() == before
     p = g.ctl("account", "disable", "nosuch")
     assert p.returncode == 1 and "nosuch" in p.stderr
     p = g.ctl("account", "disabel", "info")

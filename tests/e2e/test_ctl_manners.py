@@ -46,6 +46,12 @@ def test_refusals_say_what_to_do(office, args, words):
     assert p.returncode == 1 and p.stdout == "" and words in p.stderr, p.stderr
 
 
+def test_what_could_not_be_sent_is_not_called_sent(office):
+    office.ctl_ok("queue", "retry", "all")
+    p = office.ctl("sync", "--wait")
+    assert p.returncode == 1 and "outqueue: sending, 1 of 1\n" in p.stdout and "sent" not in p.stdout, p.stdout
+
+
 def test_a_far_word_is_not_guessed(office):
     assert "did you mean" not in office.ctl("foo").stderr
 
