@@ -15,8 +15,9 @@ pytestmark = pytest.mark.skipif(gateway_module.BUILD != "build", reason="sanitiz
 LETTER = gateway_module.message(body=(b"x" * 70 + b"\r\n") * 40)
 
 
-def strace(g):
-    return Strace([g.process.pid], g.home / "strace.out")
+@pytest.fixture
+def strace(inspector):
+    return lambda g: Strace([g.process.pid], g.home / "strace.out")
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def quiet(gateway):
 
 # ---- from a colleague to a colleague ----
 
-def test_a_submission_costs_few_system_calls(gateway):
+def test_a_submission_costs_few_system_calls(gateway, strace):
     g, n = quiet(gateway), 50
     submit(g, 1)
     calm(g, 1)
@@ -72,7 +73,7 @@ def test_a_submission_costs_few_system_calls(gateway):
     assert s.calls.get("fstatfs", 0) / n <= 10, s.calls  # room is measured, but not for each step of each message
 
 
-def test_one_after_another_each_submission_has_its_own_flush(gateway):
+def test_one_after_another_each_submission_has_its_own_flush(gateway, strace):
     """Not fewer than one each, or 250 was said too early; and few for what comes after it."""
     g, n = quiet(gateway), 30
     with strace(g) as s:
@@ -82,7 +83,7 @@ def test_one_after_another_each_submission_has_its_own_flush(gateway):
     assert s.flushes() / n <= 6, s.calls
 
 
-def test_submissions_at_once_share_flushes(gateway):
+def test_submissions_at_once_share_flushes(gateway, strace):
     g, lines, each = quiet(gateway), 20, 10
     with strace(g) as s, concurrent.futures.ThreadPoolExecutor(lines) as pool:
         for f in [pool.submit(submit, g, each) for _ in range(lines)]:
@@ -110,7 +111,7 @@ def fill(g, n, user="boris"):
         (box / f"{1700000000 + i}.M{i:06d}P1.test,S={len(LETTER)}").write_bytes(LETTER)
 
 
-def test_retrieving_costs_few_system_calls(gateway):
+def test_retrieving_costs_few_system_calls(gateway, strace):
     g, n = quiet(gateway), 100
     submit(g, 1)
     calm(g, 1)
@@ -123,7 +124,7 @@ def test_retrieving_costs_few_system_calls(gateway):
         p.quit()
 
 
-def test_emptying_a_mailbox_costs_few_flushes(gateway):
+def test_emptying_a_mailbox_costs_few_flushes(gateway, strace):
     g, n = quiet(gateway), 200
     submit(g, 1)
     calm(g, 1)
@@ -165,7 +166,7 @@ def test_collecting_takes_a_few_round_trips(gateway, dovecot, mailbox, proxy):
     assert line.rounds() <= 12, line.rounds()
 
 
-def test_collecting_costs_few_system_calls(gateway, dovecot, mailbox):
+def test_collecting_costs_few_system_calls(gateway, dovecot, mailbox, strace):
     n = 60
     dovecot.put(mailbox, *[LETTER] * n)
     g = gateway({"server": {"log_level": "info"},
@@ -194,7 +195,7 @@ def test_sending_takes_a_few_round_trips(gateway, relay, proxy):
     assert line.rounds() <= 15, line.rounds()
 
 
-def test_idle_costs_nothing(gateway):
+def test_idle_costs_nothing(gateway, strace):
     """No timer wakes a gateway that has nothing to do: once what was begun has ended, a second passes without a call."""
     g = quiet(gateway)
     submit(g, 1)

@@ -17,6 +17,7 @@ from lib.gateway import message
 
 SOAK = bool(os.environ.get("OFM_SOAK"))
 KIB, MIB = 1024, 1 << 20
+pytestmark = pytest.mark.usefixtures("inspector")
 MEASURES = gw.BUILD == "build"  # sanitizers have memory of their own
 
 

@@ -58,7 +58,7 @@ def test_long_line_is_refused_and_the_next_understood(gateway_of_file):
         s.ok("NOOP")
 
 
-def test_file_descriptors_exhausted(gateway):
+def test_file_descriptors_exhausted(gateway, inspector):
     g = gateway()
     used = len(os.listdir(f"/proc/{g.process.pid}/fd"))
     held = []
