@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -69,7 +70,7 @@ char *dialog_ask_fit(struct dialog *d, const char *question, const char *fallbac
 	}
 }
 
-char *dialog_secret(struct dialog *d, const char *question)
+static char *ask_secret(struct dialog *d, const char *question)
 {
 	struct termios before, quiet;
 	bool hidden = tcgetattr(STDIN_FILENO, &before) == 0;
@@ -86,10 +87,34 @@ char *dialog_secret(struct dialog *d, const char *question)
 	return answer != NULL ? answer : xstrdup("");
 }
 
+char *dialog_secret(struct dialog *d, const char *question, const struct dialog_fit *fit)
+{
+	for (;;) {
+		char *answer = ask_secret(d, question);
+		if (d->ended || isatty(STDIN_FILENO) != 1 || fit == NULL || fit->fits(fit->arg, answer))
+			return answer;
+		dialog_say("  That does not do: %s is wanted.\n", fit->wanted);
+		explicit_bzero(answer, strlen(answer));
+		free(answer);
+	}
+}
+
+static bool yes_or_no(const void *arg, const char *answer)
+{
+	static const char *const words[] = {"y", "yes", "n", "no"};
+	bool fits = false;
+
+	(void)arg;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		fits |= strcasecmp(answer, words[i]) == 0;
+	return fits;
+}
+
 bool dialog_yes(struct dialog *d, const char *question, bool fallback)
 {
 	char *whole = xasprintf("%s (yes/no)", question);
-	char *answer = dialog_ask(d, whole, fallback ? "yes" : "no");
+	const struct dialog_fit wanted = {yes_or_no, NULL, "yes or no"};
+	char *answer = dialog_ask_fit(d, whole, fallback ? "yes" : "no", &wanted);
 	bool yes = answer[0] == 'y' || answer[0] == 'Y';
 
 	free(whole);

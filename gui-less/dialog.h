@@ -19,8 +19,8 @@ struct dialog_fit {
 	const char *wanted; /* "a port from 1 to 65535" */
 };
 char *dialog_ask_fit(struct dialog *d, const char *question, const char *fallback, const struct dialog_fit *fit);
-/* Without echo. */
-char *dialog_secret(struct dialog *d, const char *question);
+/* Without echo, neither of an answer that does not fit. fit may be NULL. */
+char *dialog_secret(struct dialog *d, const char *question, const struct dialog_fit *fit);
 /* "question (yes/no) [yes]: " */
 bool dialog_yes(struct dialog *d, const char *question, bool fallback);
 /* Text that is no question. */

@@ -101,13 +101,26 @@ static bool postmaster_fits(const void *answers, const char *s)
 	return strcasecmp(s, "postmaster") == 0 || is_user((const struct init_answers *)answers, slice_of(s));
 }
 
+static bool secret_fits(const void *arg, const char *s)
+{
+	struct buf b;
+	struct err e;
+
+	(void)arg;
+	buf_init(&b, 4096);
+	bool fits = config_quote(s, &b, &e) == 0;
+	buf_free(&b);
+	return fits;
+}
+
 static const struct dialog_fit port_wanted = {port_fits, NULL, "a port from 1 to 65535"},
                                security_wanted = {security_fits, NULL, "one of those words"},
                                keep_wanted = {keep_fits, NULL, "0, forever or a time like 14d"},
                                host_wanted = {host_fits, NULL, "a server's name or address"},
                                host_or_none_wanted = {host_or_none_fits, NULL, "a server's name or address"},
                                domain_wanted = {domain_fits, NULL, "a domain like office.lan"},
-                               address_wanted = {address_or_none_fits, NULL, "an address like info@firm.example"};
+                               address_wanted = {address_or_none_fits, NULL, "an address like info@firm.example"},
+                               secret_wanted = {secret_fits, NULL, "one that has not both kinds of quotes"};
 
 /* ---- what is asked ---- */
 
@@ -133,7 +146,7 @@ static void ask_account(struct dialog *d, struct init_answers *a, const struct p
 	if (p->token)
 		a->account.command = dialog_ask(d, "  the command that prints a token", "");
 	else
-		a->account.password = dialog_secret(d, "  password there");
+		a->account.password = dialog_secret(d, "  password there", &secret_wanted);
 	a->keep = dialog_ask_fit(d, "  how long collected mail stays there (0 = goes at once, 14d, forever)", "14d",
 	                         &keep_wanted);
 }
@@ -151,7 +164,7 @@ static void ask_relay(struct dialog *d, struct init_answers *a, const struct pro
 		free(host);
 		a->relay.user = dialog_ask(d, "  user name there (empty = no log-in)", "");
 		if (a->relay.user[0] != '\0')
-			a->relay.password = dialog_secret(d, "  password there");
+			a->relay.password = dialog_secret(d, "  password there", &secret_wanted);
 		return;
 	}
 	ask_login(d, &a->relay, "SMTP", p->smtp, p->smtp_port, p->smtp_security);
@@ -193,7 +206,7 @@ static void ask_users(struct dialog *d, struct init_answers *a)
 		u->name = name;
 		u->alias = dialog_ask_fit(d, "  their Internet address, which the outside sees (empty = none)",
 		                          a->nusers == 1 && a->address != NULL ? a->address : "", &address_wanted);
-		u->password = dialog_secret(d, "  their password for reading mail here");
+		u->password = dialog_secret(d, "  their password for reading mail here", NULL);
 	}
 }
 

@@ -17,15 +17,18 @@
 static bool put(struct buf *out, const char *key, const char *value)
 {
 	const char *mark = strchr(value, '"') == NULL ? "\"" : "'";
-	bool plain = value[strcspn(value, ";#\\\"' ")] == '\0';
+	struct err e;
 
-	if (!plain && strpbrk(value, mark) != NULL) {
-		ctl_error("%s: a value with both kinds of quotes cannot stand in the ini file; put a password into a "
-		          "file of its own, and write password_file",
-		          key);
+	buf_printf(out, "%s = ", key);
+	if (value[strcspn(value, ";#\\\"' ")] == '\0') {
+		buf_add_str(out, value);
+	} else if (strpbrk(value, mark) == NULL) {
+		buf_printf(out, "%s%s%s", mark, value, mark);
+	} else if (config_quote(value, out, &e) != 0) {
+		ctl_error("%s: %s", key, e.text);
 		return false;
 	}
-	buf_printf(out, "%s = %s%s%s\n", key, plain ? "" : mark, value, plain ? "" : mark);
+	buf_add_char(out, '\n');
 	return true;
 }
 

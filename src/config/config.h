@@ -257,6 +257,10 @@ struct config_setting {
 	const char *key, *value; /* the key in lower case; the value as it is meant, without quotes */
 };
 
+/* Appends the value as it has to stand in the file: quoted where it would be cut, trimmed or read as a quote. -1 with e
+ * where the file cannot carry it. */
+int config_quote(const char *value, struct buf *out, struct err *e);
+
 struct config_edit { /* everything borrowed */
 	const char *file, *home;
 	const struct config_hooks *hooks;

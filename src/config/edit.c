@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As it has to stand in the file: quoted where it would be cut, trimmed or read as a quote. */
-static int quote(const char *value, struct buf *out, struct err *e)
+int config_quote(const char *value, struct buf *out, struct err *e)
 {
 	size_t n = strlen(value);
 	bool plain = n > 0 && strpbrk(value, ";#\\") == NULL && value[0] != '"' && value[0] != '\'' &&
@@ -42,7 +41,7 @@ static int add_section(struct slice text, const struct config_edit *ed, struct b
 	           end);
 	for (size_t i = 0; i < ed->n; i++) {
 		buf_printf(out, "%s = ", ed->set[i].key);
-		if (quote(ed->set[i].value, out, e) != 0)
+		if (config_quote(ed->set[i].value, out, e) != 0)
 			return -1;
 		buf_add_str(out, end);
 	}
@@ -63,7 +62,7 @@ static int set_key(struct slice text, const struct config_edit *ed, size_t i, st
 	const struct scan_section *s = lines_section(&scan, ed->kind, ed->label);
 	const struct scan_entry *entry = lines_entry(s, ed->set[i].key);
 	rc = s == NULL ? err_set(e, 0, "there is no [%s %s] (ofmctl %s lists them)", ed->kind, ed->label, ed->kind)
-	               : quote(ed->set[i].value, &value, e);
+	               : config_quote(ed->set[i].value, &value, e);
 	if (rc == 0 && entry != NULL)
 		lines_replace(text, entry, buf_str(&value), out);
 	else if (rc == 0)

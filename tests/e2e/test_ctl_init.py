@@ -165,8 +165,8 @@ def test_init_on_a_terminal_asks_again_for_what_does_not_fit(home, dovecot, mail
     def provider(password):
         for question, *answers in (("whose mailbox is collected", "info@firm.example"), ("POP3 server", "a b", "127.0.0.1"),
                                    ("its port", "995x", str(dovecot.port)), ("its security", "ssl", "none"),
-                                   ("user name there", mailbox), ("password there", password),
-                                   ("how long collected mail", "2 weeks", "14d"), ("same provider", "no"),
+                                   ("user name there", mailbox), ("password there", "both;\"'", password),
+                                   ("how long collected mail", "2 weeks", "14d"), ("same provider", "maybe", "no"),
                                    ("SMTP server that takes it", "")):
             answer(question, *answers)
 
@@ -199,7 +199,7 @@ def test_init_on_a_terminal_asks_again_for_what_does_not_fit(home, dovecot, mail
         s.close()
     text = (home / "etc/ofmsrv.ini").read_text()
     assert "password = secret" in text and "wrong" not in text and "deliver = anna\n" in text
-    assert "secret" not in s.raw.decode(), "it was shown"
+    assert "secret" not in s.raw.decode() and "both;" not in s.raw.decode(), "it was shown"
 
 
 def test_init_refuses_what_is_there_and_unsound(home):
@@ -228,7 +228,7 @@ def test_init_writes_over_the_sample_that_was_installed(home):
 
 
 def test_init_sends_mail_to_whom_it_is_addressed(home):
-    p = init(home, ["", "info@firm.example", "pop.firm.example", "", "", "", "pw", "", "", "smtp.firm.example", "", "",
+    p = init(home, ["", "info@firm.example", "pop.firm.example", "", "", "", "p\"w'd", "", "", "smtp.firm.example", "", "",
                     "anna", "anna@firm.example", "pw", "boris", "boris@firm.example", "pw", "", "", "boris"],
              "--no-test", "--no-dns")
     assert p.returncode == 0, p.stderr
