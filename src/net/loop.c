@@ -32,6 +32,7 @@ struct loop {
 	LIST_HEAD(, loop_orphan) orphans;
 	TAILQ_HEAD(, loop_turn) turns;
 	struct loop_timer *turns_timer;
+	int64_t turns_us; /* a round's share of them */
 };
 
 struct loop_timer {
@@ -68,7 +69,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 static void on_turns(void *arg)
 {
 	struct loop *l = arg;
-	int64_t end = clock_mono_us() + TURNS_US;
+	int64_t end = clock_mono_us() + l->turns_us;
 	struct loop_turn *t;
 
 	while ((t = TAILQ_FIRST(&l->turns)) != NULL) {
@@ -89,6 +90,7 @@ struct loop *loop_new(void)
 	evthread_use_pthreads();
 	pthread_mutex_init(&l->lock, NULL);
 	l->last = &l->first;
+	l->turns_us = TURNS_US;
 	TAILQ_INIT(&l->turns);
 	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	l->base = event_base_new();
@@ -132,6 +134,8 @@ struct loop *loop_helper(struct loop *l)
 	if (l->helper != NULL)
 		return l->helper;
 	l->helper = loop_new();
+	if (l->helper != NULL)
+		l->helper->turns_us = 0;
 	/* Signals belong to the loop's thread. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

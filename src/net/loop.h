@@ -36,8 +36,8 @@ void loop_timer_cancel(struct loop_timer *t);
 void loop_timer_free(struct loop_timer **t);
 
 /* Bulk work that comes in pieces, at the back of what people wait for: those who asked have their turn one after
- * another, as many in a round of the loop as fit into two milliseconds, one at least. Part of its owner, zeroed; loop
- * thread only. */
+ * another, as many in a round of the loop as fit into two milliseconds, one at least; in a helper's round one. Part of
+ * its owner, zeroed; loop thread only. */
 struct loop_turn {
 	TAILQ_ENTRY(loop_turn) link;
 	void (*fn)(void *arg); /* one piece; it may ask again, or free the owner */

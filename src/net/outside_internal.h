@@ -31,8 +31,9 @@ struct outside {
 	/* opening: the opener's, a thread of its own, from outside_begin until it posts outside_opened */
 	struct loop *opener;
 	bool begun, handed; /* the opener got it; gave it back */
-	CURLM *multi;       /* private: settings and credentials of two connections never meet in one cache */
-	CURL *easy;         /* stays in its multi for as long as the connection lives */
+	struct loop_turn beginning;
+	CURLM *multi; /* private: settings and credentials of two connections never meet in one cache */
+	CURL *easy;   /* stays in its multi for as long as the connection lives */
 	struct outside_memory *memory;
 	struct loop_timer *curl_timer, *deadline;
 	LIST_HEAD(, outside_watch) watches;

@@ -34,6 +34,7 @@ static void drop_watch(struct outside_watch *w)
 static void let_go(struct outside *o)
 {
 	o->handed = true;
+	loop_turn_leave(o->opener, &o->beginning);
 	loop_timer_free(&o->curl_timer);
 	loop_timer_free(&o->deadline);
 	while (!LIST_EMPTY(&o->watches))
@@ -187,6 +188,7 @@ static CURLcode tls_begins(CURL *easy, void *ssl_ctx, void *arg)
 
 	(void)easy;
 	buf_clear(&o->transcript);
+	SSL_CTX_set_mode(ssl_ctx, SSL_MODE_RELEASE_BUFFERS);
 	if (o->ca_file == NULL)
 		return CURLE_OK;
 	X509_STORE *store = trust_store(loop_trust(o->opener), o->ca_file);
@@ -208,6 +210,18 @@ void outside_set_opening(struct outside *o)
 	curl_multi_setopt(o->multi, CURLMOPT_TIMERDATA, o);
 }
 
+static void begin(void *arg)
+{
+	struct outside *o = arg;
+
+	if (curl_multi_add_handle(o->multi, o->easy) == CURLM_OK)
+		return;
+	outside_wrong(o, OUTSIDE_NETWORK, "libcurl did not take the connection");
+	hand_over(o);
+}
+
+/* One begins in each round of the opener's loop, behind what the others have to do: who came first is through with it
+ * while the last still waits, where otherwise all hundred handshakes would end together. */
 void outside_begin(void *arg)
 {
 	struct outside *o = arg;
@@ -215,10 +229,7 @@ void outside_begin(void *arg)
 	o->curl_timer = loop_timer_new(o->opener, on_curl_timer, o);
 	o->deadline = loop_timer_new(o->opener, on_deadline, o);
 	loop_timer_set(o->deadline, o->connect_timeout_ms);
-	if (curl_multi_add_handle(o->multi, o->easy) == CURLM_OK)
-		return;
-	outside_wrong(o, OUTSIDE_NETWORK, "libcurl did not take the connection");
-	hand_over(o);
+	loop_turn_ask(o->opener, &o->beginning, begin, o);
 }
 
 void outside_abandon(void *arg)

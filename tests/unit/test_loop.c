@@ -68,11 +68,68 @@ static void a_timer_for_ever_does_not_come_at_all(void **state)
 	loop_free(&s.loop);
 }
 
+struct rounds { /* what ran on the helper, in order */
+	struct loop *loop, *helper;
+	struct loop_turn first, second;
+	char order[4];
+	size_t n;
+};
+
+static void heard(void *arg)
+{
+	struct rounds *r = arg;
+
+	r->order[r->n++] = 'p';
+}
+
+static void take_first(void *arg)
+{
+	struct rounds *r = arg;
+
+	r->order[r->n++] = '1';
+	loop_post(r->helper, heard, r);
+}
+
+static void end_all(void *arg)
+{
+	loop_stop(((struct rounds *)arg)->loop);
+}
+
+static void take_second(void *arg)
+{
+	struct rounds *r = arg;
+
+	r->order[r->n++] = '2';
+	loop_post(r->loop, end_all, r);
+}
+
+static void ask_both(void *arg)
+{
+	struct rounds *r = arg;
+
+	loop_turn_ask(r->helper, &r->first, take_first, r);
+	loop_turn_ask(r->helper, &r->second, take_second, r);
+}
+
+/* Whatever else there is to do comes between. */
+static void a_helper_takes_one_turn_a_round(void **state)
+{
+	struct rounds r = {.loop = loop_new()};
+
+	(void)state;
+	r.helper = loop_helper(r.loop);
+	loop_post(r.helper, ask_both, &r);
+	loop_run(r.loop);
+	loop_free(&r.loop);
+	assert_string_equal(r.order, "1p2");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_timer_never_comes_early),
 	    cmocka_unit_test(a_timer_for_ever_does_not_come_at_all),
+	    cmocka_unit_test(a_helper_takes_one_turn_a_round),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
