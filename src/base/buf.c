@@ -19,10 +19,15 @@ void buf_free(struct buf *b)
 	b->n = b->cap = 0;
 }
 
+static bool may_hold(const struct buf *b, size_t more)
+{
+	return more <= b->max && b->n <= b->max - more;
+}
+
 /* One byte more than asked for, so that a terminator always fits. */
 static bool reserve(struct buf *b, size_t more)
 {
-	if (more > b->max || b->n > b->max - more)
+	if (!may_hold(b, more))
 		return false;
 	size_t want = b->n + more + 1;
 	if (want <= b->cap)
@@ -32,6 +37,17 @@ static bool reserve(struct buf *b, size_t more)
 		cap *= 2;
 	b->p = xrealloc(b->p, cap);
 	b->cap = cap;
+	return true;
+}
+
+bool buf_reserve(struct buf *b, size_t more)
+{
+	if (!may_hold(b, more))
+		return false;
+	if (b->n + more >= b->cap) {
+		b->cap = b->n + more + 1;
+		b->p = xrealloc(b->p, b->cap);
+	}
 	return true;
 }
 
@@ -48,6 +64,18 @@ bool buf_add(struct buf *b, const void *p, size_t n)
 bool buf_add_slice(struct buf *b, struct slice s)
 {
 	return buf_add(b, s.p, s.n);
+}
+
+bool buf_prepend(struct buf *b, struct slice s)
+{
+	if (!reserve(b, s.n))
+		return false;
+	if (s.n > 0) {
+		memmove(b->p + s.n, b->p, b->n);
+		memcpy(b->p, s.p, s.n);
+	}
+	b->n += s.n;
+	return true;
 }
 
 bool buf_add_str(struct buf *b, const char *s)

@@ -21,6 +21,10 @@ bool buf_add_slice(struct buf *b, struct slice s);
 bool buf_add_str(struct buf *b, const char *s);
 bool buf_add_char(struct buf *b, char c);
 bool buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Room for so many more, exactly: what is added then neither moves nor doubles it. */
+bool buf_reserve(struct buf *b, size_t more);
+/* Before what is there. */
+bool buf_prepend(struct buf *b, struct slice s);
 /* Removes n bytes from the front. */
 void buf_drop(struct buf *b, size_t n);
 /* Empties b but keeps its memory. */

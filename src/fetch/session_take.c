@@ -245,6 +245,7 @@ void session_on_retr(struct session *s, const struct pop3_command *cmd, bool ok,
 	gather_free(&s->gather);
 	if (ok) {
 		s->gather = gather_new(s->setup.deps->delivery);
+		gather_expect(s->gather, s->picks.v[cmd->tag].size);
 		return;
 	}
 	s->refused++;

@@ -163,19 +163,31 @@ static struct slice source_rest(const struct accept_message *m)
 	return slice_sub(gather_bytes(m->source), (size_t)m->skip, SIZE_MAX);
 }
 
-static void build_in_memory(struct accept_message *m)
+/* Nobody else needs them as they came. */
+static bool may_take_source(const struct acceptance *a, const struct accept_message *m)
+{
+	return a->nmessages == 1 && m->source != NULL && m->skip == 0 && !m->normalize;
+}
+
+static void build_in_memory(const struct acceptance *a, struct accept_message *m)
 {
 	struct slice rest = source_rest(m);
 	struct buf all;
 
 	buf_init(&all, m->prefix.n + 2 * rest.n + 2);
-	buf_add_slice(&all, buf_slice(&m->prefix));
-	if (m->normalize) {
+	if (may_take_source(a, m)) {
+		gather_take(m->source, &all);
+		buf_prepend(&all, buf_slice(&m->prefix));
+	} else if (m->normalize) {
+		buf_reserve(&all, m->prefix.n + rest.n + 2);
+		buf_add_slice(&all, buf_slice(&m->prefix));
 		bool last_cr = false;
 		crlf_normalize(rest, &last_cr, &all);
 		if (last_cr)
 			buf_add_str(&all, "\n");
 	} else {
+		buf_reserve(&all, m->prefix.n + rest.n);
+		buf_add_slice(&all, buf_slice(&m->prefix));
 		buf_add_slice(&all, rest);
 	}
 	m->pending->size = all.n;
@@ -488,7 +500,7 @@ static void begin(struct acceptance *a)
 		a->links += placing_links(m->pending);
 		spools = spools || m->pending->spilled;
 		if (!m->pending->spilled) {
-			build_in_memory(m);
+			build_in_memory(a, m);
 			a->bytes += m->pending->size;
 		}
 	}

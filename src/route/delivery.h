@@ -24,6 +24,8 @@ struct gather *gather_new(struct delivery *d);
 /* Appends; past 64 KiB bytes go to a spill file. After a failure (no space) further bytes are dropped and
  * gather_failed is true, so that a protocol can read to the end and then say 452. */
 void gather_add(struct gather *g, struct slice bytes);
+/* About so many will come, says who sends them: room for them, and for a prefix, at once. */
+void gather_expect(struct gather *g, uint64_t bytes);
 bool gather_failed(const struct gather *g);
 uint64_t gather_size(const struct gather *g);
 /* The first bytes: always the whole header section up to 4 MiB, even of a spilled message. */
@@ -39,7 +41,8 @@ struct acceptance;
 struct acceptance *acceptance_new(struct delivery *d, unsigned lane);
 void acceptance_free(struct acceptance **a); /* of one that was not committed */
 /* A message of bytes prefix + source[skip..]. prefix is copied; source may be NULL (then prefix is the message) and
- * is otherwise shared: the gather stays the caller's and must live until done. normalize: bare CR and bare LF in
+ * is otherwise shared: the gather stays the caller's and must live until done, its bytes may be gone from
+ * acceptance_commit on. normalize: bare CR and bare LF in
  * the source part become CRLF (what goes outside). Returns its index for the two calls below. Every message must get at
  * least one destination. */
 size_t acceptance_message(struct acceptance *a, struct slice prefix, struct gather *source, uint64_t skip,

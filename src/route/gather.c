@@ -147,6 +147,15 @@ void gather_add(struct gather *g, struct slice s)
 		fail(g);
 }
 
+/* A word alone gets no more than this. */
+enum { EXPECT_MOST = 16 * 1024, PREFIX_ROOM = 1024 };
+
+void gather_expect(struct gather *g, uint64_t bytes)
+{
+	if (bytes <= EXPECT_MOST)
+		buf_reserve(&g->mem, (size_t)bytes + PREFIX_ROOM);
+}
+
 bool gather_failed(const struct gather *g)
 {
 	return g->failed;
@@ -170,6 +179,12 @@ bool gather_eight_bit(const struct gather *g)
 struct slice gather_bytes(const struct gather *g)
 {
 	return g->fd < 0 ? buf_slice(&g->mem) : (struct slice){NULL, 0};
+}
+
+void gather_take(struct gather *g, struct buf *into)
+{
+	*into = g->mem;
+	buf_init(&g->mem, into->max);
 }
 
 bool gather_spilled(const struct gather *g)

@@ -115,6 +115,43 @@ static void small_message_to_two_is_one_file(void **state)
 	free(text);
 }
 
+/* What a server says of a size is right, or too little, or far too much. */
+static void a_message_arrives_whole_whatever_was_expected(void **state)
+{
+	static const uint64_t expected[] = {0, 1, 5000, 5001, 16 * 1024, 16 * 1024 + 1, UINT64_MAX};
+	static const size_t prefixes[] = {0, 400, 3000};
+	struct world *w = *state;
+	enum { SIZE = 5000 };
+	char body[SIZE], prefix[3001], name[256];
+	size_t n;
+
+	memset(body, 'b', SIZE);
+	memset(prefix, 'p', sizeof prefix);
+	for (size_t i = 0; i < sizeof expected / sizeof expected[0] * 3; i++) {
+		struct gather *g = gather_new(w->delivery);
+		size_t before = prefixes[i % 3];
+
+		prefix[before] = '\0';
+		gather_expect(g, expected[i / 3]);
+		for (size_t at = 0; at < SIZE; at += 1000)
+			gather_add(g, slice_make(body + at, 1000));
+		accept_to(w, prefix, g, "anna", NULL);
+		assert_int_equal(gather_size(g), SIZE);
+		gather_free(&g);
+		prefix[before] = 'p';
+		settle(w, "anna");
+		assert_int_equal(count(w, "anna", name), 1);
+		char *text = contents(w, "anna", name, &n);
+		assert_int_equal(n, before + SIZE);
+		assert_memory_equal(text, prefix, before);
+		assert_memory_equal(text + before, body, SIZE);
+		free(text);
+		char *path = xasprintf("%s/anna/new/%s", w->config.mailboxes, name);
+		assert_int_equal(unlink(path), 0);
+		free(path);
+	}
+}
+
 static void large_message_spills_and_arrives_whole(void **state)
 {
 	struct world *w = *state;
@@ -301,6 +338,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(what_was_written_while_a_flush_failed_is_written_anew, setup, teardown),
 	    cmocka_unit_test_setup_teardown(small_message_to_two_is_one_file, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_wait_for_all_mailboxes_covers_each, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_message_arrives_whole_whatever_was_expected, setup, teardown),
 	    cmocka_unit_test_setup_teardown(large_message_spills_and_arrives_whole, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_crash_after_the_commit_loses_and_doubles_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_outqueue_gets_message_and_envelope, setup, teardown),
