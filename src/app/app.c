@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAIL_WORKERS = 4, OTHER_WORKERS = 4, STOP_MS = 30 * 1000, STOP_DELIVERY_MS = 10 * 1000 };
+enum { MAIL_WORKERS = 4, OTHER_WORKERS = 4, CREW_MAX = 4, STOP_MS = 30 * 1000, STOP_DELIVERY_MS = 10 * 1000 };
 
 static const char *const schemas[] = {
     delivery_schema, tombstone_schema, outqueue_schema, ledger_schema, fact_schema, sync_schema, NULL};
@@ -232,6 +232,21 @@ static void watch_signals(struct app *a)
 	}
 }
 
+static void on_crew(void *crew, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+{
+	workers_run(crew, work, done, arg);
+}
+
+/* As many as there are processors, since they compute; few, since they compete with the loop. Nobody's file waits
+ * behind a hundred handshakes. */
+static void start_crew(struct app *a)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	a->crew = workers_new(a->loop, n < 1 ? 1 : n > CREW_MAX ? CREW_MAX : (unsigned)n);
+	loop_set_crew(a->loop, on_crew, a->crew);
+}
+
 /* The order matters: the helper is forked first, while there are no threads and all rights; the log is opened by the
  * user that the program becomes; recovery comes before anything listens. */
 static int start(struct app *a, struct err *e)
@@ -255,6 +270,7 @@ static int start(struct app *a, struct err *e)
 	runner_attach(a->runner, a->loop);
 	a->mail_workers = workers_new(a->loop, MAIL_WORKERS);
 	a->other_workers = workers_new(a->loop, OTHER_WORKERS);
+	start_crew(a);
 	a->passwords = passwords_new(a->loop, a->other_workers);
 	watch_signals(a);
 	if (open_store(a, e) != 0 || open_outside(a, e) != 0)
@@ -354,6 +370,8 @@ void app_free(struct app **ap)
 		return;
 	*ap = NULL;
 	control_free(&a->control);
+	workers_stop(a->crew);
+	loop_set_crew(a->loop, NULL, NULL);
 	workers_stop(a->other_workers);
 	workers_stop(a->mail_workers);
 	database_stop(a->db);
@@ -370,6 +388,7 @@ void app_free(struct app **ap)
 	pop3_service_free(&a->pop3);
 	passwords_free(&a->passwords);
 	delivery_free(&a->delivery);
+	workers_free(&a->crew);
 	workers_free(&a->other_workers);
 	workers_free(&a->mail_workers);
 	maildir_free(&a->maildir);

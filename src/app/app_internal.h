@@ -22,6 +22,7 @@ struct app {
 	struct loop *loop;
 	struct workers *mail_workers;  /* files of accepted mail: never behind a password hash or a folder scan */
 	struct workers *other_workers; /* all else that may block */
+	struct workers *crew;          /* what blocks nowhere and takes long all the same: handshakes of TLS */
 	struct database *db;
 	struct journal *journal;
 	struct maildir *maildir;

@@ -29,6 +29,8 @@ struct loop {
 	struct trust *trust; /* NULL until somebody asks */
 	struct loop *helper; /* likewise */
 	pthread_t helper_thread;
+	loop_crew *crew; /* NULL: none */
+	void *crew_arg;
 	LIST_HEAD(, loop_orphan) orphans;
 	TAILQ_HEAD(, loop_turn) turns;
 	struct loop_timer *turns_timer;
@@ -186,6 +188,22 @@ void loop_free(struct loop **lp)
 	pthread_mutex_destroy(&l->lock);
 	trust_free(&l->trust);
 	free(l);
+}
+
+void loop_set_crew(struct loop *l, loop_crew *run, void *crew)
+{
+	l->crew = run;
+	l->crew_arg = crew;
+}
+
+void loop_hand_over(struct loop *l, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+{
+	if (l->crew != NULL) {
+		l->crew(l->crew_arg, work, done, arg);
+		return;
+	}
+	work(arg);
+	done(arg);
 }
 
 struct trust *loop_trust(struct loop *l)

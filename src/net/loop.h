@@ -16,6 +16,12 @@ struct event_base *loop_base(struct loop *l);
 /* A loop on a thread of its own, for what is work and not waiting; begun when first asked for. Its thread talks to l by
  * loop_post alone. loop_free ends it; what is posted to it then still runs. */
 struct loop *loop_helper(struct loop *l);
+/* Who does what would keep the loop's thread busy: runs work(arg) elsewhere, then posts done(arg). NULL: nobody, as at
+ * first. Loop thread only. */
+typedef void loop_crew(void *crew, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+void loop_set_crew(struct loop *l, loop_crew *run, void *crew);
+/* work(arg) on the crew and later done(arg) here; both at once where there is no crew. Loop thread only. */
+void loop_hand_over(struct loop *l, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 /* Shared by all connections that are opened on this loop; loop thread alone. */
 struct trust *loop_trust(struct loop *l);
 /* Runs until loop_stop. */

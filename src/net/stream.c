@@ -42,6 +42,10 @@ struct stream {
 	bool shaking, paused, full, eof;         /* full: the owner has to take something first */
 	bool read_needs_write, write_needs_read; /* TLS has something to say first */
 	bool finishing, lingering, watched;
+	bool away;         /* the loop's crew has ssl; nobody else touches it */
+	bool gone;         /* freed, as soon as ssl is back */
+	int shaken;        /* the crew's: what SSL_do_handshake returned ... */
+	short shake_needs; /* ... and what it needs before it goes on, as needs() */
 };
 
 /* ---- what the kernel is asked for ---- */
@@ -55,7 +59,7 @@ static void announce_held(struct stream *s)
 
 static void set_reading(struct stream *s)
 {
-	bool want = s->shaking || (!s->paused && !s->full && !s->eof && s->tls_next == NULL);
+	bool want = s->shaking ? !s->away : (!s->paused && !s->full && !s->eof && s->tls_next == NULL);
 
 	if (want == s->reading)
 		return;
@@ -84,6 +88,16 @@ static void set_writing(struct stream *s, bool want)
 
 /* ---- the end ---- */
 
+static void release(struct stream *s)
+{
+	SSL_free(s->ssl);
+	close(s->fd);
+	evbuffer_free(s->in);
+	evbuffer_free(s->out);
+	SSL_CTX_free(s->tls_next);
+	free(s);
+}
+
 static void destroy(struct stream *s)
 {
 	if (s->finishing)
@@ -91,14 +105,11 @@ static void destroy(struct stream *s)
 	event_del(&s->readable);
 	event_del(&s->writable);
 	event_del(&s->push);
-	SSL_free(s->ssl);
-	close(s->fd);
-	evbuffer_free(s->in);
-	evbuffer_free(s->out);
 	loop_timer_free(&s->deadline);
 	loop_timer_free(&s->silence);
-	SSL_CTX_free(s->tls_next);
-	free(s);
+	s->gone = true;
+	if (!s->away)
+		release(s);
 }
 
 /* Nothing more comes. */
@@ -150,20 +161,19 @@ static short needs(const struct stream *s, int rc)
 	}
 }
 
-static void shake(struct stream *s)
+/* On the crew: OpenSSL tells what is missing by the thread's own list of errors. */
+static void shake_once(void *arg)
 {
-	ERR_clear_error();
-	int rc = SSL_do_handshake(s->ssl);
-	short next = rc == 1 ? 0 : needs(s, rc);
+	struct stream *s = arg;
 
-	s->read_at = clock_mono_ms();
-	if (rc != 1 && next == 0) {
-		end(s, STREAM_TLS_FAILED);
-		return;
-	}
-	set_writing(s, next == EV_WRITE);
-	if (rc != 1)
-		return;
+	ERR_clear_error();
+	s->shaken = SSL_do_handshake(s->ssl);
+	s->shake_needs = s->shaken == 1 ? 0 : needs(s, s->shaken);
+	ERR_clear_error();
+}
+
+static void secured(struct stream *s)
+{
 	s->shaking = false;
 	set_reading(s);
 	announce_held(s); /* what came with the handshake's last word */
@@ -171,6 +181,33 @@ static void shake(struct stream *s)
 		event_active(&s->push, EV_TIMEOUT, 0);
 	if (!s->finishing && s->cb->secured != NULL)
 		s->cb->secured(s->arg);
+}
+
+static void after_shake(void *arg)
+{
+	struct stream *s = arg;
+
+	s->away = false;
+	if (s->gone) {
+		release(s);
+		return;
+	}
+	s->read_at = clock_mono_ms();
+	set_reading(s);
+	set_writing(s, s->shake_needs == EV_WRITE);
+	if (s->shaken == 1)
+		secured(s);
+	else if (s->shake_needs == 0)
+		end(s, STREAM_TLS_FAILED);
+}
+
+/* One step takes as long as the answers to a hundred commands: it is not the loop's. */
+static void shake(struct stream *s)
+{
+	s->away = true;
+	set_reading(s);
+	set_writing(s, false);
+	loop_hand_over(s->loop, shake_once, after_shake, s);
 }
 
 static void make_tls(struct stream *s, SSL_CTX *tls)

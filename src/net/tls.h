@@ -6,8 +6,9 @@
 
 #include <openssl/ssl.h>
 
-/* A server context from a PEM chain and key: TLS 1.2 and up, small buffers (SSL_MODE_RELEASE_BUFFERS), session
- * tickets. NULL with e naming the file. The caller frees with SSL_CTX_free; streams hold their own reference. */
+/* A server context from a PEM chain and key: TLS 1.2 and up, small buffers (SSL_MODE_RELEASE_BUFFERS), sessions in
+ * tickets alone. Handshakes on several threads may share it. NULL with e naming the file. The caller frees with
+ * SSL_CTX_free; streams hold their own reference. */
 SSL_CTX *tls_server_new(const char *certificate, const char *key, struct err *e);
 
 #endif

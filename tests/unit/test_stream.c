@@ -1,4 +1,5 @@
-/* Streams and listeners over loopback: lines both ways, silence, one byte at a time, STARTTLS, the last reply. */
+/* Streams and listeners over loopback: lines both ways, silence, one byte at a time, STARTTLS, the last reply,
+ * handshakes on another thread. */
 #include "base/alloc.h"
 #include "net/listener.h"
 #include "net/stream.h"
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,12 +21,21 @@
 
 #include <cmocka.h>
 
+struct task {
+	void (*work)(void *arg);
+	void (*done)(void *arg);
+	void *arg;
+};
+
 struct world {
 	struct loop *loop;
 	struct listener *listener;
 	uint16_t port;
 	struct stream *stream;
 	SSL_CTX *tls;
+	bool implicit;       /* tls from the first byte on */
+	struct task held[4]; /* what the crew was given and has not done */
+	size_t nheld, steps;
 	char got[4096];
 	size_t ngot;
 	bool ended, secured;
@@ -68,7 +79,7 @@ static void on_accepted(void *arg, int fd, const struct ip_addr *peer, uint16_t 
 	assert_true(peer_port > 0);
 	ip_addr_format(peer, text);
 	assert_string_equal(text, "127.0.0.1");
-	w->stream = stream_accept(w->loop, fd, NULL, &callbacks, w);
+	w->stream = stream_accept(w->loop, fd, w->implicit ? w->tls : NULL, &callbacks, w);
 }
 
 static int connect_to(uint16_t port)
@@ -294,6 +305,215 @@ static void starttls_forgets_what_came_before(void **state)
 	turn(w, NULL, 50);
 }
 
+/* ---- handshakes on the crew ---- */
+
+static void hold(void *crew, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+{
+	struct world *w = crew;
+
+	assert_true(w->nheld < 4);
+	w->held[w->nheld++] = (struct task){work, done, arg};
+	w->steps++;
+}
+
+static void *on_thread(void *arg)
+{
+	struct task *t = arg;
+
+	t->work(t->arg);
+	return NULL;
+}
+
+/* The oldest of what is held, on a thread of its own. */
+static void let_go(struct world *w)
+{
+	struct task t = w->held[0];
+	pthread_t thread;
+
+	assert_true(w->nheld > 0);
+	memmove(w->held, w->held + 1, --w->nheld * sizeof w->held[0]);
+	assert_int_equal(pthread_create(&thread, NULL, on_thread, &t), 0);
+	pthread_join(thread, NULL);
+	loop_post(w->loop, t.done, t.arg);
+	turn(w, NULL, 20);
+}
+
+struct client {
+	SSL_CTX *ctx;
+	SSL *ssl;
+	int fd;
+};
+
+/* A client whose first words the server has given to its crew, which does nothing yet. */
+static struct client knock(struct world *w)
+{
+	struct client c = {SSL_CTX_new(TLS_client_method()), NULL, -1};
+
+	w->tls = make_tls();
+	w->implicit = true;
+	loop_set_crew(w->loop, hold, w);
+	c.ssl = SSL_new(c.ctx);
+	c.fd = connect_to(w->port);
+	SSL_set_fd(c.ssl, c.fd);
+	evutil_make_socket_nonblocking(c.fd);
+	until_connected(w);
+	assert_int_equal(SSL_connect(c.ssl), -1);
+	for (int i = 0; i < 400 && w->nheld == 0; i++)
+		turn(w, NULL, 5);
+	assert_int_equal(w->nheld, 1);
+	return c;
+}
+
+static void leave(struct client *c)
+{
+	SSL_free(c->ssl);
+	SSL_CTX_free(c->ctx);
+	close(c->fd);
+}
+
+/* Until the client has done its step, with the server's as they come. */
+static int meet(struct world *w, struct client *c, int (*step)(SSL *ssl))
+{
+	int rc = -1;
+
+	for (int i = 0; i < 400 && (rc = step(c->ssl)) <= 0; i++) {
+		if (w->nheld > 0)
+			let_go(w);
+		turn(w, NULL, 5);
+	}
+	return rc;
+}
+
+static void others_are_served_while_a_handshake_is_computed(void **state)
+{
+	struct world *w = *state;
+	struct client c = knock(w);
+	struct stream *first = w->stream;
+	char in[16];
+
+	w->stream = NULL;
+	w->implicit = false;
+	int fd = connect_to(w->port);
+	until_connected(w);
+	assert_int_equal(write(fd, "STAT\r\n", 6), 6);
+	turn(w, NULL, 50);
+	assert_string_equal(w->got, "STAT\r\n");
+	stream_write(w->stream, "+OK\r\n", 5);
+	turn(w, NULL, 50);
+	assert_int_equal(read(fd, in, sizeof in), 5);
+	assert_int_equal(w->nheld, 1);
+	assert_false(w->secured);
+	assert_int_equal(meet(w, &c, SSL_connect), 1);
+	for (int i = 0; i < 400 && !w->secured; i++) {
+		if (w->nheld > 0)
+			let_go(w);
+		turn(w, NULL, 5);
+	}
+	assert_true(w->secured);
+	stream_free(&first);
+	close(fd);
+	leave(&c);
+}
+
+static void one_step_at_a_time_is_away(void **state)
+{
+	struct world *w = *state;
+	struct client c = knock(w);
+
+	/* More comes, and the connection stays readable for the kernel: nobody else may touch what is away. */
+	assert_int_equal(write(c.fd, "\x14\x03\x03\x00\x01\x01", 6), 6);
+	stream_pause(w->stream, true);
+	stream_write(w->stream, "hello", 5);
+	stream_pause(w->stream, false);
+	turn(w, NULL, 100);
+	assert_int_equal(w->steps, 1);
+	assert_int_equal(meet(w, &c, SSL_connect), 1);
+	assert_int_equal(meet(w, &c, read_some), 5);
+	assert_true(w->secured);
+	assert_memory_equal(client_in, "hello", 5);
+	leave(&c);
+}
+
+static void what_is_freed_while_away_closes_when_it_is_back(void **state)
+{
+	struct world *w = *state;
+	struct client c = knock(w);
+	char in[4096];
+
+	stream_free(&w->stream);
+	turn(w, NULL, 50);
+	assert_int_equal(read(c.fd, in, sizeof in), -1);
+	assert_int_equal(errno, EAGAIN);
+	let_go(w);
+	assert_true(read(c.fd, in, sizeof in) > 0); /* the server's first words */
+	assert_int_equal(read(c.fd, in, sizeof in), 0);
+	assert_false(w->secured || w->ended);
+	leave(&c);
+}
+
+static void a_deadline_holds_while_a_step_is_away(void **state)
+{
+	struct world *w = *state;
+	struct client c = knock(w);
+
+	stream_set_deadline(w->stream, 100);
+	turn(w, &w->ended, 5000);
+	assert_true(w->ended);
+	assert_int_equal(w->why, STREAM_TIMEOUT);
+	assert_int_equal(w->nheld, 1);
+	let_go(w);
+	leave(&c);
+}
+
+static void our_time_is_not_the_peers_silence(void **state)
+{
+	struct world *w = *state;
+	struct client c = knock(w);
+
+	stream_set_timeout(w->stream, 50);
+	turn(w, NULL, 200);
+	assert_false(w->ended);
+	let_go(w);
+	turn(w, &w->ended, 5000);
+	assert_true(w->ended);
+	assert_int_equal(w->why, STREAM_TIMEOUT);
+	leave(&c);
+}
+
+static void last_words_wait_for_a_step_that_is_away(void **state)
+{
+	struct world *w = *state;
+	struct client c = knock(w);
+
+	stream_write(w->stream, "bye\r\n", 5);
+	stream_finish(&w->stream);
+	turn(w, NULL, 50);
+	assert_int_equal(meet(w, &c, SSL_connect), 1);
+	assert_int_equal(meet(w, &c, read_some), 5);
+	assert_memory_equal(client_in, "bye\r\n", 5);
+	assert_false(w->secured);
+	leave(&c);
+	turn(w, NULL, 50);
+}
+
+static void garbage_instead_of_a_handshake_ends_it(void **state)
+{
+	struct world *w = *state;
+
+	w->tls = make_tls();
+	w->implicit = true;
+	loop_set_crew(w->loop, hold, w);
+	int fd = connect_to(w->port);
+	until_connected(w);
+	assert_int_equal(write(fd, "USER a\r\n", 8), 8);
+	for (int i = 0; i < 400 && w->nheld == 0; i++)
+		turn(w, NULL, 5);
+	let_go(w);
+	assert_true(w->ended);
+	assert_int_equal(w->why, STREAM_TLS_FAILED);
+	close(fd);
+}
+
 static void a_taken_port_is_a_clear_error(void **state)
 {
 	struct world *w = *state;
@@ -335,6 +555,13 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(the_last_reply_arrives_though_input_is_unread, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_lingers_ends_with_the_loop, setup, teardown),
 	    cmocka_unit_test_setup_teardown(starttls_forgets_what_came_before, setup, teardown),
+	    cmocka_unit_test_setup_teardown(others_are_served_while_a_handshake_is_computed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(one_step_at_a_time_is_away, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_is_freed_while_away_closes_when_it_is_back, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_deadline_holds_while_a_step_is_away, setup, teardown),
+	    cmocka_unit_test_setup_teardown(our_time_is_not_the_peers_silence, setup, teardown),
+	    cmocka_unit_test_setup_teardown(last_words_wait_for_a_step_that_is_away, setup, teardown),
+	    cmocka_unit_test_setup_teardown(garbage_instead_of_a_handshake_ends_it, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_taken_port_is_a_clear_error, setup, teardown),
 	};
 
