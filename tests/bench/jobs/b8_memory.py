@@ -9,6 +9,7 @@ from rig import memory, peers, tools
 from rig.contest import Row
 
 CONNECTIONS, FIRST, BIG, BIG_BOXES = 400, 20, 100000, 4
+BOX_SECONDS = 240  # a million links take 10 s in memory on a calm box, and 100 on a busy one
 THEIRS = 60  # connections of peers: each is a process or more
 
 
@@ -66,16 +67,19 @@ def secured(cert, key):
     return s
 
 
-def big_box(folder, messages, size=1024, owner=None):
-    """A large mailbox: hard links to a few files, since ext4 allows 65,000 to each. Names are as the gateway gives them, or,
-    where an owner is given, as Dovecot does; both tell sizes."""
-    for sub in ("", "tmp", "new", "cur"):
-        os.makedirs(folder / sub, exist_ok=True)
-    made = None
-    for i in range(messages):
+def big_box(folder, messages, size=1024, owner=None, first=0):
+    """A large mailbox, or one that has `first` messages grown to so many: hard links to a few files, since ext4 allows 65,000
+    to each. Names are as the gateway gives them, or, where an owner is given, as Dovecot does; both tell sizes."""
+    for path in (folder, *(folder / sub for sub in ("tmp", "new", "cur"))):
+        os.makedirs(path, exist_ok=True)
+        if owner is not None:
+            os.chown(path, owner.pw_uid, owner.pw_gid)
+    end, made = time.monotonic() + BOX_SECONDS, None
+    for i in range(first, messages):
         unique = f"{i:020x},S={size}" if owner is None else f"M{i % 1000000:06d}P1.bench,S={size},W={size}"
-        name = str(folder / "cur" / f"{1700000000 + i}.{unique}:2,S")
-        if i % 60000 == 0:
+        name = f"{folder}/cur/{1700000000 + i}.{unique}:2,S"
+        if made is None or i % 60000 == 0:
+            assert time.monotonic() < end, f"no mailbox of {messages:,} within {BOX_SECONDS} s: {i:,} are there"
             with open(name, "wb") as f:
                 f.write(b"Subject: one of many\r\n\r\n" + b"x" * (size - 26) + b"\r\n")
             if owner is not None:

@@ -21,11 +21,11 @@ def command(tool, options):
     return args
 
 
-def run(tool, *words, **options):
-    """Runs a tool to its end; returns its figures."""
+def run(tool, *words, within=DEADLINE, **options):
+    """Runs a tool to its end, which comes within so many seconds; returns its figures."""
     args = command(tool, options)
     args[1:1] = map(str, words)
-    p = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE)
+    p = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within)
     assert p.returncode == 0, f"{' '.join(args)}: {p.stderr}"
     return json.loads(p.stdout)
 
