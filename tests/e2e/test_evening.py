@@ -14,7 +14,7 @@ VARYING = [(r"\d{4}-\d\d-\d\d", "DAY"), (r"\d\d:\d\d(:\d\d)?", "TIME"), (r"\b[0-
            (r"just now|\bN ago", "N"), (r" *#+ *", " # "), (r"(?m)^  \d\d (in|out)\b", r"  HOUR \1"),
            (r"(?m)^Confined .*", "Confined"), (r", (pop3|smtp) \[::\]:\d+", ""), (r" {2,}", "  "), (r"(?m) +$", "")]
 # How much of a sync's progress is seen depends on the machine.
-PROGRESS = re.compile(r"(info|outqueue): (connecting|listing|collecting|deleting|sent)\b")
+PROGRESS = re.compile(r"(info|outqueue): (connecting|listing|collecting|deleting|sending)\b")
 
 
 def steps(text):

@@ -239,6 +239,14 @@ static inline void until_settled(struct world *w)
 	assert_int_equal(entries(w->config.mailboxes, ".spool", true), 0);
 }
 
+/* It is told when the round has ended, which is after the last row and file. */
+static inline void until_well(struct world *w)
+{
+	for (int i = 0; i < 1000 && heard.well == 0; i++)
+		turn(w, 10);
+	assert_int_equal(heard.well, 1);
+}
+
 static inline int sql(struct world *w, const char *text)
 {
 	char *path = xasprintf("%s/state/ofmsrv.db", w->dir);
