@@ -198,6 +198,7 @@ def test_kills_while_sending_lose_nothing_and_repeat_little(gateway, liar, offer
     assert g.box("anna") == [] and g.box("postmaster") == []
 
 
+@pytest.mark.skipif(gw.BUILD in ("build-asan", "build-tsan"), reason="a sanitizer wants to be loaded first")
 @pytest.mark.parametrize("offers, at_risk", AT_RISK)
 def test_sending_stops_while_the_disk_stands_still(gateway, liar, tmp_path, monkeypatch, offers, at_risk):
     library, still = tmp_path / "still.so", tmp_path / "still"
