@@ -2,6 +2,7 @@
 import base64
 import os
 import poplib
+import shutil
 import socket
 import time
 import warnings
@@ -211,8 +212,8 @@ def test_mailbox_that_is_a_symlink_is_refused(gw):
     for s in ("tmp", "new", "cur"):
         (gw.home / "elsewhere" / s).mkdir()
     box = gw.home / "mailboxes" / "clara"
-    if box.exists():
-        os.system(f"rm -r {box}")
+    scratch.wait_for(lambda: (box / "cur").exists(), 20, gw.log)  # the start makes it
+    shutil.rmtree(box)
     box.symlink_to(gw.home / "elsewhere")
     with POP3(gw.pop3_port) as p:
         p.ok("USER clara")
