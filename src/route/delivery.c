@@ -435,6 +435,7 @@ void delivery_free(struct delivery **dp)
 	loop_timer_free(&d->round_timer);
 	loop_timer_free(&d->stop_timer);
 	loop_timer_free(&d->generation_timer);
+	loop_timer_free(&d->spare_timer);
 	close_fd(d->spool_fd);
 	close_fd(d->outqueue_fd);
 	close_fd(d->outqueue_spool_fd);

@@ -104,6 +104,8 @@ struct delivery {
 	size_t nsync_fds;
 	uint64_t unplaced_bytes;
 	size_t unplaced_count;
+	uint64_t spared_bytes; /* let go since the heap was last given back */
+	struct loop_timer *spare_timer;
 	size_t queueing;       /* accepted outgoing messages that do not stand in outqueue/ yet */
 	size_t unlinked_count; /* names that placed messages still need: on tmpfs each costs an inode */
 	bool ballast;          /* state/ballast stands */
@@ -195,6 +197,9 @@ void health_refuses(struct delivery *d, const char *what, const char *why);
 void health_stalls(struct delivery *d, const char *what, const char *why);
 void health_accepts(struct delivery *d);
 void health_look(struct delivery *d);
+
+/* So many bytes of a message are free again (spare.c). */
+void spare_placed(struct delivery *d, uint64_t bytes);
 /* Whether the database is a copy from an earlier time than the folders (generation.c). Before database_start. */
 int generation_is_old(struct delivery *d, bool *old, struct err *e);
 /* Counts on. Only while no thread of the database runs. */

@@ -296,8 +296,10 @@ static void after_write(void *arg)
 			continue;
 		}
 		d->unplaced_count--;
-		if (p->bytes != NULL)
+		if (p->bytes != NULL) {
 			d->unplaced_bytes -= p->size;
+			spare_placed(d, p->size);
+		}
 		free(p->bytes);
 		p->bytes = NULL;
 		TAILQ_INSERT_TAIL(&d->written, p, link);
