@@ -263,30 +263,11 @@ bool delivery_has_room(struct delivery *d, uint64_t bytes)
 
 /* ---- life ---- */
 
-static int open_dir(const char *path, const char *sub, struct err *e)
+static int open_dir(const char *path, struct err *e)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0)
-		return err_errno(e, "%s", path);
-	if (sub == NULL)
-		return fd;
-	if (mkdirat(fd, sub, 0700) != 0 && errno != EEXIST) {
-		err_errno(e, "%s/%s", path, sub);
-		close(fd);
-		return -1;
-	}
-	int inner = openat(fd, sub, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (inner < 0)
-		err_errno(e, "%s/%s", path, sub);
-	/* The spool's own name must survive a power cut before anything in it counts. */
-	else if (fsync(fd) != 0) {
-		err_errno(e, "%s", path);
-		close(inner);
-		inner = -1;
-	}
-	close(fd);
-	return inner;
+	return fd >= 0 ? fd : err_errno(e, "%s", path);
 }
 
 static void add_sync_fd(struct delivery *d, int fd)
@@ -303,10 +284,8 @@ static void add_sync_fd(struct delivery *d, int fd)
 
 static int open_folders(struct delivery *d, const struct config *c, struct err *e)
 {
-	if ((d->spool_fd = open_dir(c->mailboxes, ".spool", e)) < 0 ||
-	    (d->outqueue_fd = open_dir(c->outqueue, NULL, e)) < 0 ||
-	    (d->outqueue_spool_fd = open_dir(c->outqueue, ".spool", e)) < 0 ||
-	    (d->state_fd = open_dir(c->state, NULL, e)) < 0)
+	if ((d->spool_fd = spool_open(c->mailboxes, e)) < 0 || (d->outqueue_fd = open_dir(c->outqueue, e)) < 0 ||
+	    (d->outqueue_spool_fd = spool_open(c->outqueue, e)) < 0 || (d->state_fd = open_dir(c->state, e)) < 0)
 		return -1;
 	add_sync_fd(d, d->spool_fd);
 	add_sync_fd(d, d->outqueue_fd);

@@ -161,6 +161,10 @@ void box_wake(struct delivery *d, struct box *b);
 /* Those who wait for every mailbox. */
 void delivery_wake(struct delivery *d);
 
+/* Opens path's folder for messages on their way, made where it is missing, and its name durable (spool.c). Returns its
+ * descriptor, or -1 with e. */
+int spool_open(const char *path, struct err *e);
+
 /* Files (placing.c); any thread. All 0 or -1 with errno. */
 int placing_write(int dirfd, const char *name, const void *bytes, size_t n, bool durable);
 size_t placing_links(const struct pending *p);                       /* how many names it needs outside the spool */
