@@ -470,7 +470,7 @@ active proctype gateway()
 		}
 		round = 0 }
 
-	/* ---- a POP3 client deletes in box 0: tombstone, unlink, +OK ---- */
+	/* ---- a POP3 client deletes in box 0: tombstone, +OK, unlink ---- */
 	:: atomic { !recovery && quit_dest == 255 && name[S0] != ABSENT && !deleted[S0] && !tombstone[S0] -> quit_dest = S0 }
 	:: atomic { !recovery && quit_dest == 255 && name[C0] != ABSENT && !deleted[C0] && !tombstone[C0] -> quit_dest = C0 }
 #ifdef MUT_QUIT_WITHOUT_TOMBSTONE
@@ -478,9 +478,9 @@ active proctype gateway()
 #else
 	:: atomic { !recovery && quit_dest != 255 && quit_step == 0 -> tombstone[quit_dest] = true; quit_step = 1 }
 #endif
-	:: atomic { !recovery && quit_dest != 255 && quit_step == 1 -> name[quit_dest] = ABSENT; quit_step = 2 }
+	:: atomic { !recovery && quit_dest != 255 && quit_step == 1 -> deleted[quit_dest] = true; quit_step = 2 }
 	:: atomic { !recovery && quit_dest != 255 && quit_step == 2 ->
-		deleted[quit_dest] = true;
+		name[quit_dest] = ABSENT;
 #ifdef MUT_TOMBSTONE_GOES_AT_QUIT
 		tombstone[quit_dest] = false;
 #else

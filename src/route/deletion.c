@@ -1,5 +1,6 @@
-/* QUIT's deletions: tombstones are committed, the files unlinked, then the client hears +OK. The settler drops a
- * tombstone when a round has synced its unlink. */
+/* QUIT's deletions: tombstones are committed, then the client hears +OK. From that moment no log-in shows the messages;
+ * their files are unlinked behind it, for a disk may take long to give up many. The settler drops a tombstone when a
+ * round has synced its unlink. */
 #include "base/alloc.h"
 #include "base/log.h"
 #include "route/delivery_internal.h"
@@ -13,7 +14,8 @@ struct deletion {
 	struct strlist names;
 	void (*done)(void *arg, bool ok);
 	void *arg;
-	bool ok, unlinked;
+	struct maildir_hidden *hidden; /* from the commit to the unlink */
+	bool unlinked;
 };
 
 static int add_tombstones(struct db_conn *c, void *arg, struct err *e)
@@ -42,13 +44,14 @@ static void unlink_all(void *arg)
 	struct err e;
 
 	del->unlinked = maildir_unlink_list(del->d->maildir, del->user, &del->names, &e) == 0;
-	/* The tombstones stay, scans do not show what is left, and it is tried again. */
+	/* The tombstones stay, what is left stays hidden, and it is tried again. */
 	if (!del->unlinked)
 		log_error("delivery.unlink", kv_s("user", del->user), kv_s("error", e.text));
 }
 
 static void deletion_free(struct deletion *del)
 {
+	maildir_show(del->d->maildir, &del->hidden);
 	free(del->user);
 	strlist_free(&del->names);
 	free(del);
@@ -79,10 +82,10 @@ static void unlink_again(void *arg)
 {
 	struct deletion *del = arg;
 
-	del->unlinked = maildir_unlink_try(del->d->maildir, del->user, &del->names, NULL) == 0;
+	del->unlinked = maildir_unlink_list(del->d->maildir, del->user, &del->names, NULL) == 0;
 }
 
-static void after_unlink_again(void *arg)
+static void after_unlink(void *arg)
 {
 	struct deletion *del = arg;
 
@@ -100,16 +103,8 @@ static void on_unlink_timer(void *arg)
 	for (struct deletion *del; (del = TAILQ_FIRST(&d->undeleted)) != NULL;) {
 		TAILQ_REMOVE(&d->undeleted, del, link);
 		d->accepting++; /* a stop waits for it */
-		workers_run(d->workers, unlink_again, after_unlink_again, del);
+		workers_run(d->workers, unlink_again, after_unlink, del);
 	}
-}
-
-static void after_unlink(void *arg)
-{
-	struct deletion *del = arg;
-
-	del->done(del->arg, del->ok);
-	after_unlink_again(del);
 }
 
 static void submit_tombstones(struct deletion *del);
@@ -118,9 +113,11 @@ static void after_tombstones(void *arg, enum db_outcome outcome, const struct er
 {
 	struct deletion *del = arg;
 
-	del->ok = outcome == DB_COMMITTED;
-	if (del->ok) {
+	if (outcome == DB_COMMITTED) {
+		/* Before it is said, and with that the mailbox given to whoever logs in next. */
+		del->hidden = maildir_hide(del->d->maildir, del->user, &del->names);
 		workers_run(del->d->workers, unlink_all, after_unlink, del);
+		del->done(del->arg, true);
 		return;
 	}
 	log_error("delivery.delete", kv_s("user", del->user), kv_s("error", e != NULL ? e->text : ""));
@@ -131,7 +128,7 @@ static void after_tombstones(void *arg, enum db_outcome outcome, const struct er
 		return;
 	}
 	del->d->accepting--;
-	del->done(del->arg, del->ok);
+	del->done(del->arg, false);
 	deletion_free(del);
 }
 

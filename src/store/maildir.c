@@ -34,7 +34,6 @@ void maildir_free(struct maildir **m)
 {
 	if (*m == NULL)
 		return;
-	maildir_hidden_free(*m);
 	pthread_mutex_destroy(&(*m)->lock);
 	close((*m)->fd);
 	free(*m);
@@ -376,7 +375,7 @@ static int unlink_listed(struct maildir *m, const char *user, const char *sub, c
 	return rc;
 }
 
-int maildir_unlink_try(struct maildir *m, const char *user, const struct strlist *bases, struct err *e)
+int maildir_unlink_list(struct maildir *m, const char *user, const struct strlist *bases, struct err *e)
 {
 	struct strlist rest = {NULL, 0};
 	int fd, rc = 0;
@@ -398,14 +397,5 @@ int maildir_unlink_try(struct maildir *m, const char *user, const struct strlist
 			rc = unlink_listed(m, user, "cur", &rest, e);
 	}
 	strlist_free(&rest);
-	return rc;
-}
-
-int maildir_unlink_list(struct maildir *m, const char *user, const struct strlist *bases, struct err *e)
-{
-	int rc = maildir_unlink_try(m, user, bases, e);
-
-	if (rc != 0)
-		maildir_hide(m, user, bases);
 	return rc;
 }

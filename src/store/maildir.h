@@ -67,11 +67,13 @@ int maildir_open_message(struct maildir *m, const char *user, const struct maild
 int maildir_open_message_cached(struct maildir *m, const char *user, const struct maildir_entry *en, uint64_t *size);
 /* Unlinks it wherever it stands; 0 where it is already gone. */
 int maildir_unlink(struct maildir *m, const char *user, const char *base, struct err *e);
-/* The same for many, reading each folder once at most. -1 with e where any of them may still be there: scans do not
- * show these any more, and try again to unlink them. */
+/* The same for many, reading each folder once at most. -1 with e where any of them may still be there. */
 int maildir_unlink_list(struct maildir *m, const char *user, const struct strlist *bases, struct err *e);
-/* As that, but a failure has no consequence. */
-int maildir_unlink_try(struct maildir *m, const char *user, const struct strlist *bases, struct err *e);
+/* Deleted as far as anybody is told: scans that begin from now on do not show these, wherever they stand, until
+ * maildir_show (sets NULL, accepts NULL). Both names are borrowed until then. Any thread. */
+struct maildir_hidden;
+struct maildir_hidden *maildir_hide(struct maildir *m, const char *user, const struct strlist *bases);
+void maildir_show(struct maildir *m, struct maildir_hidden **h);
 
 /* Tombstones: deletions that QUIT has confirmed. Table tombstone(mailbox, name). */
 extern const char tombstone_schema[];

@@ -1,5 +1,6 @@
-/* Deletions that were promised (their tombstones are committed) but that the disk refused: until they succeed, scans
- * do not show those messages. What is left at the program's end is the tombstones' affair. */
+/* Deletions that were promised (their tombstones are committed) and that are not done yet, or that the disk refused:
+ * until they are done, scans do not show those messages. What is left at the program's end is the tombstones' affair.
+ */
 #include "store/maildir_internal.h"
 
 #include "base/alloc.h"
@@ -30,57 +31,42 @@ bool maildir_among(const struct strlist *sorted, const char *name)
 	return bsearch(&k, sorted->v, sorted->n, sizeof *sorted->v, cmp_base) != NULL;
 }
 
-static void drop(struct maildir *m, const char *user)
+struct maildir_hidden *maildir_hide(struct maildir *m, const char *user, const struct strlist *bases)
+{
+	struct maildir_hidden *h = xmalloc(sizeof *h);
+
+	pthread_mutex_lock(&m->lock);
+	*h = (struct maildir_hidden){m->hidden, user, bases};
+	m->hidden = h;
+	pthread_mutex_unlock(&m->lock);
+	return h;
+}
+
+void maildir_show(struct maildir *m, struct maildir_hidden **h)
 {
 	struct maildir_hidden **at = &m->hidden;
 
-	while (*at != NULL) {
-		struct maildir_hidden *h = *at;
-
-		if (user != NULL && strcmp(h->user, user) != 0) {
-			at = &h->next;
-			continue;
-		}
-		*at = h->next;
-		free(h->user);
-		free(h->base);
-		free(h);
-	}
-}
-
-void maildir_hide(struct maildir *m, const char *user, const struct strlist *bases)
-{
+	if (*h == NULL)
+		return;
 	pthread_mutex_lock(&m->lock);
-	for (size_t i = 0; i < bases->n; i++) {
-		struct maildir_hidden *h = xmalloc(sizeof *h);
-
-		*h = (struct maildir_hidden){m->hidden, xstrdup(user), slice_dup(maildir_base(bases->v[i]))};
-		m->hidden = h;
-	}
+	while (*at != *h)
+		at = &(*at)->next;
+	*at = (*h)->next;
 	pthread_mutex_unlock(&m->lock);
+	free(*h);
+	*h = NULL;
 }
 
 void maildir_hidden_of(struct maildir *m, const char *user, struct strlist *out)
 {
 	*out = (struct strlist){NULL, 0};
 	pthread_mutex_lock(&m->lock);
-	for (const struct maildir_hidden *h = m->hidden; h != NULL; h = h->next)
-		if (strcmp(h->user, user) == 0)
-			strlist_add(out, h->base);
-	pthread_mutex_unlock(&m->lock);
-	if (out->n == 0)
-		return;
-	if (maildir_unlink_try(m, user, out, NULL) == 0) {
-		pthread_mutex_lock(&m->lock);
-		drop(m, user);
-		pthread_mutex_unlock(&m->lock);
-		strlist_free(out);
-		return;
-	}
-	maildir_sort(out);
-}
+	for (const struct maildir_hidden *h = m->hidden; h != NULL; h = h->next) {
+		size_t n = strcmp(h->user, user) == 0 ? h->bases->n : 0;
 
-void maildir_hidden_free(struct maildir *m)
-{
-	drop(m, NULL);
+		for (size_t i = 0; i < n; i++)
+			strlist_add_slice(out, maildir_base(h->bases->v[i]));
+	}
+	pthread_mutex_unlock(&m->lock);
+	maildir_sort(out);
 }

@@ -8,10 +8,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* A deletion that was promised and that the disk refused: it is tried again, and its message is not shown. */
+/* A deletion that was promised and is not done yet: its messages are not shown. */
 struct maildir_hidden {
 	struct maildir_hidden *next;
-	char *user, *base;
+	const char *user; /* borrowed, as what follows */
+	const struct strlist *bases;
 };
 
 struct maildir {
@@ -30,10 +31,8 @@ struct slice maildir_base(const char *name);
 struct dirent *maildir_next(DIR *d);
 
 /* maildir_hidden.c. Any thread. */
-void maildir_hide(struct maildir *m, const char *user, const struct strlist *bases);
-/* Tries those of one user again, and hands over copies of what still has to be hidden, sorted; free by strlist_free. */
+/* Copies of what has to be hidden of one user, sorted; free by strlist_free. */
 void maildir_hidden_of(struct maildir *m, const char *user, struct strlist *out);
-void maildir_hidden_free(struct maildir *m);
 /* Whether the base of name is in a sorted list. */
 bool maildir_among(const struct strlist *sorted, const char *name);
 void maildir_sort(struct strlist *bases);

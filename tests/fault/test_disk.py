@@ -193,6 +193,33 @@ def test_a_folder_that_cannot_be_made_while_ports_are_open_does_not_end_the_star
     g.wait_box("boris", 1)
 
 
+@pytest.mark.parametrize("crash", [False, True])
+def test_what_quit_has_promised_is_never_seen_again(shimmed, crash):
+    """+OK follows the commit; the disk gives up the files when it can, or the next start has it do so."""
+    g, s = shimmed
+    for n in range(3):
+        g.send("anna@office.lan", ["boris@office.lan"], message(f"{n}"))
+    g.wait_box("boris", 3)
+    s.fail_from_now(errno.EIO, shim.mask("unlink"))
+    with g.pop3("boris") as p:
+        p.ok("DELE 1")
+        p.ok("DELE 3")
+        p.quit()
+    scratch.wait_for(lambda: "delivery.unlink" in g.log(), 10, g.log)
+    assert len(g.subjects("boris")) == 3
+    with g.pop3("boris") as p:
+        assert p.stat()[0] == 1 and b"Subject: 1\r\n" in p.retr(1)
+        p.quit()
+    s.calm()
+    if crash:
+        g.restart(kill=True)
+        assert g.subjects("boris") == ["1"]
+    g.wait_box("boris", 1)
+    with g.pop3("boris") as p:
+        assert p.stat()[0] == 1
+        p.quit()
+
+
 def test_settling_waits_for_a_disk_that_cannot_flush(shimmed):
     g, s = shimmed
     s.fail_from_now(errno.EIO, shim.mask("syncfs"))

@@ -371,6 +371,29 @@ static void a_deletion_that_the_disk_refuses_comes_true(void **state)
 	until_count(w, "anna", 0);
 }
 
+/* +OK came, and not one file is unlinked yet: in this life nobody sees the message, and the next start ends it. */
+static void what_was_promised_is_deleted_by_the_next_start(void **state)
+{
+	struct world *w = *state;
+	struct maildir_list l;
+	char name[256];
+
+	assert_int_equal(give(w, NULL, "anna", NULL), ACCEPTED);
+	until_count(w, "anna", 1);
+	until_settled(w);
+	fail_at(0, UNLINK, EIO, NULL, 0, ALWAYS);
+	delete (w, "anna");
+	assert_true(w->deleted);
+	assert_int_equal(maildir_scan(w->maildir, "anna", &l, NULL), 0);
+	assert_int_equal(l.n, 0);
+	maildir_list_free(&l);
+	close_world(w);
+	calm();
+	assert_int_equal(count(w, "anna", name), 1);
+	open_world(w);
+	assert_int_equal(count(w, "anna", name), 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_faults, teardown_faults)
@@ -390,6 +413,7 @@ int main(void)
 	    T(without_ballast_nothing_is_promised),
 	    T(a_deletion_that_is_not_committed_deletes_nothing),
 	    T(a_deletion_that_the_disk_refuses_comes_true),
+	    T(what_was_promised_is_deleted_by_the_next_start),
 	};
 
 	return cmocka_run_group_tests_name("delivery under faults", tests, NULL, NULL);

@@ -262,6 +262,7 @@ static void test_refused_unlink_hides(void **state)
 {
 	struct box *b = *state;
 	struct strlist names = {NULL, 0};
+	struct maildir_hidden *h;
 	struct maildir_list l;
 	char cmd[600];
 
@@ -271,6 +272,7 @@ static void test_refused_unlink_hides(void **state)
 	if (system(cmd) != 0)
 		skip(); /* not root, or a file system without that flag */
 	strlist_add(&names, OURS "5");
+	h = maildir_hide(b->m, "anna", &names);
 	assert_int_equal(maildir_unlink_list(b->m, "anna", &names, NULL), -1);
 	assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
 	assert_int_equal(l.n, 1);
@@ -278,11 +280,40 @@ static void test_refused_unlink_hides(void **state)
 	maildir_list_free(&l);
 	snprintf(cmd, sizeof cmd, "chattr -i '%s'", path_of(b, "anna/cur"));
 	assert_int_equal(system(cmd), 0);
+	assert_int_equal(maildir_unlink_list(b->m, "anna", &names, NULL), 0);
+	maildir_show(b->m, &h);
+	assert_null(h);
 	assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
 	assert_int_equal(l.n, 1);
 	maildir_list_free(&l);
 	assert_int_equal(maildir_has(b->m, "anna", OURS "5", NULL), 0);
 	strlist_free(&names);
+}
+
+/* Several deletions of one mailbox, one of another: each hides its own, as long as it lasts. */
+static void test_hidden_until_shown(void **state)
+{
+	struct box *b = *state;
+	struct strlist first = {NULL, 0}, second = {NULL, 0};
+	struct maildir_hidden *h[3], *none = NULL;
+	static const size_t shown[] = {0, 1, 1, 2}; /* as one after another ends */
+	struct maildir_list l;
+
+	put(b, "anna/new/" OURS "5", "12345");
+	put(b, "anna/cur/" OURS "6:2,S", "123456");
+	strlist_add(&first, OURS "5");
+	strlist_add(&second, OURS "6");
+	h[0] = maildir_hide(b->m, "anna", &first);
+	h[1] = maildir_hide(b->m, "boris", &second);
+	h[2] = maildir_hide(b->m, "anna", &second);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(maildir_scan(b->m, "anna", &l, NULL), 0);
+		assert_int_equal(l.n, shown[i]);
+		maildir_list_free(&l);
+		maildir_show(b->m, i < 3 ? &h[i] : &none);
+	}
+	strlist_free(&first);
+	strlist_free(&second);
 }
 
 static void test_what_is_no_mailbox(void **state)
@@ -342,6 +373,7 @@ static void test_a_folder_is_gone(void **state)
 	struct maildir_entry en = {.name = OURS "5"};
 	struct strlist names = {NULL, 0}, none = {NULL, 0};
 	struct box *b = *state;
+	struct maildir_hidden *h;
 	struct maildir_list l;
 	struct err e;
 
@@ -351,11 +383,12 @@ static void test_a_folder_is_gone(void **state)
 	assert_int_equal(maildir_has(b->m, "anna", OURS "5", &e), -1);
 	assert_int_equal(maildir_open_message(b->m, "anna", &en, &e), -1);
 	assert_int_equal(maildir_unlink(b->m, "anna", OURS "5", &e), -1);
-	assert_int_equal(maildir_unlink_try(b->m, "anna", &names, &e), -1);
+	assert_int_equal(maildir_unlink_list(b->m, "anna", &names, &e), -1);
 	assert_int_equal(rmdir(path_of(b, "anna/new")), 0);
-	assert_int_equal(maildir_unlink_try(b->m, "anna", &names, &e), -1);
-	assert_int_equal(maildir_unlink_try(b->m, "anna", &none, &e), 0);
+	assert_int_equal(maildir_unlink_list(b->m, "anna", &names, &e), -1);
+	assert_int_equal(maildir_unlink_list(b->m, "anna", &none, &e), 0);
 	/* Promised while it was away: it does not show when the folder is back with the message. */
+	h = maildir_hide(b->m, "anna", &names);
 	assert_int_equal(maildir_unlink_list(b->m, "anna", &names, &e), -1);
 	assert_int_equal(maildir_create(b->m, "anna", &e), 0);
 	put(b, "anna/cur/" OURS "5:2,RS", "12345");
@@ -364,6 +397,8 @@ static void test_a_folder_is_gone(void **state)
 	assert_int_equal(l.n, 1);
 	assert_int_equal(l.total, 3);
 	maildir_list_free(&l);
+	assert_int_equal(maildir_unlink_list(b->m, "anna", &names, &e), 0);
+	maildir_show(b->m, &h);
 	assert_int_equal(maildir_has(b->m, "anna", OURS "5", &e), 0);
 	strlist_free(&names);
 }
@@ -465,6 +500,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_open_follows_renames, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_unlink_list, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refused_unlink_hides, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_hidden_until_shown, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_what_is_no_mailbox, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_other_kinds_are_no_messages, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_a_folder_is_gone, setup, teardown),

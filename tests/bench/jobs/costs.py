@@ -62,6 +62,7 @@ def hand_out(server, messages):
     def work():
         tools.run("pop3_drain", port=b3_pop3.port_of(server, False), boxes=USERS, at_once=20, messages=messages, size=SIZE,
                   depth=1, tls=0, delete=1)
+        tools.wait_until(lambda: b3_pop3.files_gone(server))
 
     def before():
         peers.put_boxes(server, messages, SIZE)

@@ -20,14 +20,14 @@ def counts(path):
 
 
 class Strace:
-    """with Strace(pids, file) as s: …; s.calls["fsync"], s.total. The file is strace's to write."""
+    """with Strace(pids, file) as s: …; s.calls["fsync"], s.total. The file is strace's to write, more its options."""
 
-    def __init__(self, pids, out):
-        self.pids, self.out = pids, out
+    def __init__(self, pids, out, *more):
+        self.pids, self.out, self.more = pids, out, more
 
     def __enter__(self):
         which = [word for pid in self.pids for word in ("-p", str(pid))]
-        self.process = subprocess.Popen(["strace", "-f", "-c", "-o", str(self.out), *which],
+        self.process = subprocess.Popen(["strace", "-f", "-c", "-o", str(self.out), *self.more, *which],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         scratch.wait_for(self.attached, 20, "strace")
         return self
