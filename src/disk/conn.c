@@ -1,6 +1,7 @@
 #include "disk/conn.h"
 
 #include "base/alloc.h"
+#include "disk/log_vfs.h"
 
 #include <stdlib.h>
 
@@ -47,7 +48,7 @@ struct db_conn *conn_open(const char *path, bool read_only, struct err *e)
 	int flags = (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
 	            SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
 
-	if (sqlite3_open_v2(path, &c->db, flags, NULL) != SQLITE_OK) {
+	if (sqlite3_open_v2(path, &c->db, flags, read_only ? NULL : log_vfs_name()) != SQLITE_OK) {
 		if (c->db != NULL)
 			conn_error(c, path, e);
 		else

@@ -11,6 +11,7 @@
 static atomic_int fail_wal_syncs;  /* so many of the next flushes of the log fail */
 static atomic_int fail_wal_writes; /* so many of the next writes to the log find no space */
 static atomic_int fail_locks;      /* so many of the next locks cannot be had */
+static atomic_int wal_writes;      /* so many have reached the log */
 
 struct wrapped {
 	sqlite3_file base;
@@ -33,6 +34,7 @@ static int w_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
 }
 static int w_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 {
+	wal_writes += ((struct wrapped *)f)->wal;
 	if (((struct wrapped *)f)->wal && fail_wal_writes > 0 && fail_wal_writes-- > 0)
 		return SQLITE_FULL;
 	return real_of(f)->pMethods->xWrite(real_of(f), p, n, at);
