@@ -1,11 +1,14 @@
-/* QUIT's deletions: tombstones are committed, then the client hears +OK. From that moment no log-in shows the messages;
- * their files are unlinked behind it, for a disk may take long to give up many. The settler drops a tombstone when a
- * round has synced its unlink. */
+/* QUIT's deletions: tombstones are committed, then the client hears +OK. From the commit on no log-in shows the
+ * messages. The files of a few are unlinked before the +OK, so that whoever looks into the folder finds what POP3 has
+ * said; those of many behind it, for a disk may take long over them. The settler drops a tombstone when a round has
+ * synced its unlink. */
 #include "base/alloc.h"
 #include "base/log.h"
 #include "route/delivery_internal.h"
 
 #include <stdlib.h>
+
+enum { FEW = 50 };
 
 struct deletion {
 	TAILQ_ENTRY(deletion) link; /* in undeleted */
@@ -96,6 +99,15 @@ static void after_unlink(void *arg)
 		unlink_later(del);
 }
 
+static void after_few(void *arg)
+{
+	struct deletion *del = arg;
+
+	/* What the disk has refused is promised all the same: its tombstone is committed. */
+	del->done(del->arg, true);
+	after_unlink(del);
+}
+
 static void on_unlink_timer(void *arg)
 {
 	struct delivery *d = arg;
@@ -116,8 +128,12 @@ static void after_tombstones(void *arg, enum db_outcome outcome, const struct er
 	if (outcome == DB_COMMITTED) {
 		/* Before it is said, and with that the mailbox given to whoever logs in next. */
 		del->hidden = maildir_hide(del->d->maildir, del->user, &del->names);
-		workers_run(del->d->workers, unlink_all, after_unlink, del);
-		del->done(del->arg, true);
+		if (del->names.n <= FEW) {
+			workers_run(del->d->workers, unlink_all, after_few, del);
+		} else {
+			workers_run(del->d->workers, unlink_all, after_unlink, del);
+			del->done(del->arg, true);
+		}
 		return;
 	}
 	log_error("delivery.delete", kv_s("user", del->user), kv_s("error", e != NULL ? e->text : ""));

@@ -88,8 +88,8 @@ void delivery_on_trouble(struct delivery *d, void (*fn)(void *arg, const char *u
 /* Told when mail is accepted again after the disk or the database refused it: wall seconds since when, and what it was.
  * Once an hour at most. */
 void delivery_on_well_again(struct delivery *d, void (*fn)(void *arg, int64_t since, const char *trouble), void *arg);
-/* QUIT: commits tombstones for these base names, then done(ok): from then on scans do not show them, and they are
- * unlinked. Names are copied. */
+/* QUIT: commits tombstones for these base names, then done(ok): from then on scans do not show them. A few are unlinked
+ * before that, many behind it. Names are copied. */
 void delivery_delete(struct delivery *d, const char *user, const struct strlist *names,
                      void (*done)(void *arg, bool ok), void *arg);
 struct database *delivery_database(const struct delivery *d);

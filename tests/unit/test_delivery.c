@@ -282,6 +282,7 @@ static void deleted_mail_stays_deleted_over_a_crash(void **state)
 	delivery_delete(w->delivery, "anna", &names, on_deleted, w);
 	run(w);
 	assert_true(w->deleted);
+	assert_int_equal(count(w, "anna", name), 0);
 	close_world(w);
 	open_world(w);
 	assert_int_equal(count(w, "anna", name), 0);
