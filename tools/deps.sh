@@ -16,6 +16,7 @@ packages() {
 	model) echo spin gcc ;;
 	lint) echo clang clang-format clang-tidy cppcheck shellcheck git ;;
 	bench) echo postfix dovecot-pop3d dovecot-sieve fetchmail mpop getmail6 fdm maildrop ;;
+	profile) echo linux-perf strace dovecot-pop3d postfix ;;
 	deb) echo build-essential debhelper debootstrap util-linux iproute2 dpkg-dev fakeroot lintian mandoc git systemd ;;
 	fuzz) echo clang ;;
 	*)
@@ -38,9 +39,12 @@ for p in "${wanted[@]}"; do
 	grep -qxF "$p installed" <<<"$installed" || missing+=("$p")
 done
 
-# Without promtool one test is skipped, and says so.
+# Without promtool one test is skipped, and says so; without these servers, which exclude Postfix, the bench's rows say so.
 more() {
 	case " ${sets[*]} " in *" test "*) tools/promtool.sh build/tools/promtool || true ;; esac
+	case " ${sets[*]} " in
+	*" bench "*) tools/unpack.sh build/peers exim4-base exim4-daemon-light opensmtpd || true ;;
+	esac
 }
 if [ ${#missing[@]} -eq 0 ]; then
 	more

@@ -1,10 +1,18 @@
 """B4: collect 100 accounts × 40 messages over TLS, near and far. B5: one account × 1,000."""
+import sys
+
 from lib import ca as authority
 from rig import collectors, tools
-from rig.contest import Contest, Row
+from rig.contest import Contest, Row, Stalled, median
 
 SIZE = 4096
 FAR_MS = 60
+# Of 100 accounts × 40 those that are slow get so many (and so many messages each), and their time is multiplied: each account,
+# each message costs them the same. How many are at once stays as it is.
+PART = {0: {"fetchmail": (20, 40), "fetchmail ×20": (20, 40), "fdm": (25, 40), "fdm ×20": (20, 40), "getmail6": (4, 40),
+            "getmail6 ×20": (20, 8)},
+        FAR_MS: {"mpop": (20, 40), "fetchmail": (1, 40), "fetchmail ×20": (20, 40), "fdm": (10, 40), "fdm ×20": (20, 40),
+                 "getmail6": (1, 40), "getmail6 ×20": (20, 8)}}
 
 
 class Collecting:
@@ -14,14 +22,33 @@ class Collecting:
         self.ca, self.boxes, self.messages, self.ms = ca, boxes, messages, ms
         self.cert, self.key = ca.issue("collect.test")
 
-    def timed(self, run):
-        with collectors.Provider(self.cert, self.key, self.boxes, self.messages, SIZE, self.ms) as provider:
+    def timed(self, run, boxes=None, messages=None):
+        with collectors.Provider(self.cert, self.key, boxes or self.boxes, messages or self.messages, SIZE, self.ms) as provider:
             tools.settle_disk()
-            return run(provider)
+            got = run(provider)
+            assert provider.emptied(), "messages are left with the provider"
+            return got
+
+    def part(self, name):
+        """(accounts, messages) that a contestant gets."""
+        boxes, messages = PART[self.ms].get(name, (self.boxes, self.messages))
+        return (min(boxes, self.boxes), min(messages, self.messages)) if self.boxes > 1 else (self.boxes, self.messages)
 
     def program(self, name, at_once=1):
-        return lambda: self.timed(lambda p: collectors.collect(name, at_once, self.ca.cert, p.port, self.boxes, self.messages,
-                                                               SIZE))
+        """A stalled one is started once more, with all mailboxes full."""
+        boxes, messages = self.part(arranged(name, at_once))
+
+        def once():
+            return self.timed(lambda p: collectors.collect(name, at_once, self.ca.cert, p.port, boxes, messages, SIZE),
+                              boxes, messages) * self.boxes * self.messages / (boxes * messages)
+
+        def run():
+            try:
+                return once()
+            except Stalled as e:
+                print(e, end=" ", file=sys.stderr, flush=True)
+                return once()
+        return run
 
     def ours(self):
         return self.timed(lambda p: collectors.ours(self.ca.cert, p, self.boxes, self.messages, SIZE))
@@ -30,23 +57,38 @@ class Collecting:
         return self.timed(lambda p: collectors.null(self.ca.cert, p.port, self.boxes, self.messages, SIZE, min(self.boxes, 100)))
 
 
+def arranged(program, at_once):
+    return f"{program} ×{at_once}" if at_once > 1 else program
+
+
+def everybody(c):
+    """Contestants, each alone and twenty at once, and what is to be known of those that get a part of the work."""
+    contestants, told = {"null client": c.null, "ofmsrv": c.ours}, {}
+    for program, at_once in [(p, n) for p in collectors.PROGRAMS for n in (1, 20)] + [("mpop", 100)]:
+        name = arranged(program, at_once)
+        contestants[name] = c.program(program, at_once)
+        boxes, messages = c.part(name)
+        if boxes * messages < c.boxes * c.messages:
+            told[name] = f"{boxes} × {messages}, times {c.boxes * c.messages / (boxes * messages):.3g}"
+    return contestants, told
+
+
+def fastest_of(values, kind=""):
+    return min((n for n in values if n != "ofmsrv" and n.startswith(kind)), key=lambda n: median(values[n]), default=kind)
+
+
 def b4(o):
     rows, ca = [], authority.CA()
     boxes, messages = o.scaled(100), 40
-    null, far = "null client", {}
+    null, often = "null client", {"null client", "ofmsrv", "mpop ×20", "mpop ×100"}
     for ms in (0, FAR_MS):
-        c = Collecting(ca, boxes, messages, ms)
-        contestants = {null: c.null, "ofmsrv": c.ours, "mpop ×20": c.program("mpop", 20), "mpop ×100": c.program("mpop", 100),
-                       "mpop": c.program("mpop"), "fetchmail ×20": c.program("fetchmail", 20),
-                       "fdm ×20": c.program("fdm", 20)}
-        if ms == 0:
-            contestants["fetchmail"] = c.program("fetchmail")
-        r = Contest(o.rounds, contestants, f"B4 {ms} ms", once=set(contestants) - {null, "ofmsrv", "mpop ×20", "mpop ×100"})
+        contestants, told = everybody(Collecting(ca, boxes, messages, ms))
+        r = Contest(o.rounds, contestants, f"B4 {ms} ms", once=set(contestants) - often, told=told)
         values = r.row("", set(contestants) - {null})
-        fastest = min((n for n in values if n != "ofmsrv"), key=lambda n: sorted(values[n])[len(values[n]) // 2])
+        first, fetchmail = fastest_of(values), fastest_of(values, "fetchmail")
         rows.append(Row("B4", f"collect {boxes} accounts × {messages} over TLS, {ms} ms", "s", values, r.row("", [null]),
-                        [(f"≥ 5 × the fastest ({fastest})", 5, fastest), ("≥ 20 × fetchmail", 20, "fetchmail ×20"),
-                         ("≤ 1.5 × the null client", 1 / 1.5, null)], better="less"))
+                        [(f"≥ 5 × the fastest ({first})", 5, first), (f"≥ 20 × fetchmail (its faster way: {fetchmail})", 20, fetchmail),
+                         ("≤ 1.5 × the null client", 1 / 1.5, null)], better="less", told=r.told))
     ca.close()
     return rows
 

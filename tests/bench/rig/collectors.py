@@ -1,16 +1,21 @@
-"""Programs that collect POP3 mailboxes a0 … of one provider over TLS into Maildirs, each alone or several at once.
-
-getmail6 is not among them: Debian 12's 6.18.11 forks before it has its handler for SIGCHLD, and now and then waits for ever."""
+"""Programs that collect POP3 mailboxes a0 … of one provider over TLS into Maildirs, each alone or several at once."""
 import concurrent.futures
+import contextlib
 import os
+import pwd
+import shutil
+import signal
 import subprocess
 import time
 
-from lib import gateway, scratch
+from lib import scratch
 
 from . import mail, memory, peers, tools
+from .contest import Stalled
 
 HOST = "127.0.0.1"
+PATIENCE = 60
+GETMAIL_PATIENCE = 25
 
 
 def maildirs(home, boxes):
@@ -21,11 +26,24 @@ def maildirs(home, boxes):
     return folders
 
 
-def run(args, home, codes=(0,)):
+def end(process):
+    """And all that it has started."""
+    for pid in memory.family(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def run(args, home, codes=(0,), user=None, patience=PATIENCE):
     env = dict(os.environ, HOME=str(home), FETCHMAILHOME=str(home))
-    p = subprocess.run(list(map(str, args)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                       env=env, cwd=home, timeout=tools.DEADLINE)
-    assert p.returncode in codes, f"{args[0]}: {p.returncode} {p.stdout[-2000:]}"
+    with subprocess.Popen(list(map(str, args)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env=env, cwd=home, **({"user": user, "group": user, "extra_groups": []} if user else {})) as p:
+        try:
+            out = p.communicate(timeout=patience)[0]
+        except subprocess.TimeoutExpired as e:
+            raise Stalled("stalled") from e
+        finally:
+            end(p)
+    assert p.returncode in codes, f"{args[0]}: {p.returncode} {out[-2000:]}"
 
 
 def mpop(home, ca, port, boxes, folders, under=()):
@@ -64,12 +82,25 @@ def fdm(home, ca, port, boxes, folders):
     run(["fdm", "-q", "-f", home / "fdm.conf", "fetch"], home)
 
 
-PROGRAMS = {"mpop": mpop, "fetchmail": fetchmail, "fdm": fdm}
+def getmail6(home, ca, port, boxes, folders):
+    """It delivers to anybody but root. Debian 12's 6.18.11 forks before it has its handler for SIGCHLD, and now and then waits for a
+    child that has ended, so it is given a bounded time."""
+    args = ["getmail", "--getmaildir", home]
+    for i in boxes:
+        peers.fill("getmailrc", home / f"getmailrc{i}", host=HOST, port=port, user=f"a{i}", ca=home / "ca.pem", folder=folders[i])
+        args += ["--rcfile", home / f"getmailrc{i}"]
+    shutil.copy(ca, home / "ca.pem")
+    owner = pwd.getpwnam("mail")
+    subprocess.run(["chown", "-R", f"{owner.pw_uid}:{owner.pw_gid}", home, *(folders[i] for i in boxes)], check=True)
+    run(args, home, user=None if os.getuid() else "mail", patience=GETMAIL_PATIENCE)
+
+
+PROGRAMS = {"mpop": mpop, "fetchmail": fetchmail, "fdm": fdm, "getmail6": getmail6}
 
 
 def collect(program, at_once, ca, port, boxes, messages, size, **options):
     """Seconds in which `at_once` processes of a program empty all mailboxes. mpop can be run under another program."""
-    home = scratch.folder("collect")
+    home, folders = scratch.folder("collect"), []
     try:
         folders = maildirs(home, boxes)
         shares = [list(range(boxes))[k::at_once] for k in range(at_once)]
@@ -84,6 +115,8 @@ def collect(program, at_once, ca, port, boxes, messages, size, **options):
         took = time.monotonic() - began
         mail.check(folders, range(boxes * messages), size)
         return took
+    except Stalled as e:
+        raise Stalled(f"stalled after {mail.count(folders):,} of {boxes * messages:,}") from e
     finally:
         scratch.remove(home)
 

@@ -3,18 +3,29 @@ import statistics
 import sys
 
 
-class Contest:
-    """figures[name][key] = [value of each round]. A contestant is a callable that returns a number or {key: number}."""
+class Stalled(Exception):
+    """A peer that did not get on in time; says how far it came."""
 
-    def __init__(self, rounds, contestants, job="", once=()):
+
+class Contest:
+    """figures[name][key] = [value of each round]. A contestant is a callable that returns a number or {key: number}. One that has
+    stalled is left out from then on; told[name] says so, or whatever else somebody should know of its figures."""
+
+    def __init__(self, rounds, contestants, job="", once=(), told=None):
         """Those in `once` run in the first round alone: what they need is minutes."""
-        self.figures = {}
+        self.figures, self.told, stalled = {}, dict(told or {}), set()
         for r in range(rounds):
             for name, run in contestants.items():
-                if r > 0 and name in once:
+                if name in stalled or r > 0 and name in once:
                     continue
                 print(f"  {job} round {r + 1}/{rounds}: {name}", file=sys.stderr, end=" ", flush=True)
-                got = run()
+                try:
+                    got = run()
+                except Stalled as e:
+                    print(e, file=sys.stderr, flush=True)
+                    stalled.add(name)
+                    self.told[name] = "; ".join(filter(None, (self.told.get(name), f"round {r + 1}: {e}")))
+                    continue
                 got = got if isinstance(got, dict) else {"": got}
                 print(" ".join(f"{k} {v:,.4g}".strip() for k, v in got.items()), file=sys.stderr, flush=True)
                 for key, value in got.items():
@@ -32,16 +43,18 @@ class Row:
     """One line of the table. values: {contestant: [a value each round]}, ours is "ofmsrv"; limits: the same for what the
     machine or a null peer reaches; targets: [(what, factor, of)], where `of` names a contestant or limit. With
     better="more" ours has to be at least factor × of; with "less", at most of / factor. A target of ours alone is (what,
-    bound, None)."""
+    bound, None). told: {contestant: what to know of its figures, or why it has none}."""
 
-    def __init__(self, job, what, unit, values, limits=None, targets=(), better="more", note=""):
+    def __init__(self, job, what, unit, values, limits=None, targets=(), better="more", note="", told=None):
         self.job, self.what, self.unit, self.better, self.note = job, what, unit, better, note
+        self.told = told or {}
         self.values, self.limits = values, limits or {}
         self.targets = targets
 
     @classmethod
     def of_json(cls, r):
-        row = cls(r["job"], r["what"], r["unit"], r["values"], r["limits"], better=r["better"], note=r["note"])
+        row = cls(r["job"], r["what"], r["unit"], r["values"], r["limits"], better=r["better"], note=r["note"],
+                  told=r.get("told"))
         row.verdicts = lambda: [(t["target"], t["reached"]) for t in r["targets"]]
         return row
 
@@ -72,6 +85,7 @@ class Row:
 
     def as_json(self):
         return {"job": self.job, "what": self.what, "unit": self.unit, "better": self.better, "note": self.note,
+                "told": self.told,
                 "values": self.values, "limits": self.limits,
                 "medians": {n: self.figure(n) for n in {**self.values, **self.limits}},
                 "ratios": {n: self.ratio(n) for n in {**self.values, **self.limits} if n != "ofmsrv"},

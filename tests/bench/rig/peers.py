@@ -1,15 +1,38 @@
 """The peers, each in a scratch folder on loopback, with the configurations in tests/bench/peers/."""
+import contextlib
 import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
+import sys
 
 from lib import clients, gateway, scratch
 
-from . import mail, tools
+from . import mail, memory, tools
 
 PEERS = tools.BENCH / "peers"
+UNPACKED = scratch.ROOT / "build" / "peers" / "root"  # what tools/unpack.sh has put there
+MAIL = pwd.getpwnam("mail").pw_uid
+
+
+class Absent(Exception):
+    """A peer that is not to be had here."""
+
+
+def present(makers):
+    """(servers that started, {name: why not}) of classes; one that cannot start costs only its own figures."""
+    servers, told = [], {}
+    for make in makers:
+        try:
+            servers.append(make())
+        except Absent as e:
+            told[make.name] = str(e)
+        except AssertionError as e:
+            told[make.name] = "did not start"
+            print(e, file=sys.stderr)
+    return servers, told
 
 
 def fill(name, target, **values):
@@ -109,6 +132,89 @@ class Postfix:
         self.postfix("stop")
         scratch.wait_for(lambda: not scratch.listens(self.port), 30, "Postfix's end")
         scratch.remove(self.home)
+
+
+class Roomed:
+    """A mail server whose package excludes Postfix's: unpacked, not installed, and run in a root of its own (room.sh). It has to be
+    root's."""
+    costs_known = True  # its processes are waited for, so what they used is known
+    users = ()  # what its package adds to /etc/passwd
+
+    def __init__(self, users=20):
+        if not (UNPACKED / self.program.lstrip("/")).exists():
+            raise Absent("was not to be had")
+        self.home = scratch.folder(self.name.lower())
+        self.port = scratch.free_port()
+        self.room = self.home / "room"
+        self.folders = [self.room / "mail" / f"u{i}" for i in range(users)]
+        for d in ("etc", "mail", "var/log"):
+            (self.room / d).mkdir(parents=True)
+        self.room.chmod(0o755)
+        self.furnish([f"u{i}" for i in range(users)])
+        self.process = subprocess.Popen(["unshare", "-m", str(PEERS / "room.sh"), str(UNPACKED), str(self.room), *self.command],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=open(self.home / "stderr", "ab"), start_new_session=True)
+        self.pid = self.process.pid
+        try:
+            scratch.wait_for(lambda: greets(self.port), 20, lambda: f"{self.name}: {scratch.tail(self.home / 'stderr')}")
+        except AssertionError:
+            self.close()
+            raise
+
+    def furnish(self, boxes):
+        etc = self.room / "etc"
+        fill(self.conf[0], self.room / self.conf[1], port=self.port)
+        lines = [f"{name}:x:{uid}:{uid}::/:/bin/sh" for name, uid in (("root", 0), ("mail", MAIL), *self.users)]
+        (etc / "passwd").write_text("\n".join(lines) + "\n")
+        (etc / "group").write_text("".join(":".join(line.split(":")[:3]) + ":\n" for line in lines))
+        (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n")
+        (etc / "hosts").write_text("127.0.0.1 localhost peer.test\n")
+        (etc / "boxes").write_text("".join(self.box(b) for b in boxes))
+        for folder, uid, gid, mode in self.owned:
+            path = self.room / folder
+            path.mkdir(parents=True, exist_ok=True)
+            os.chown(path, uid, gid)
+            path.chmod(mode)
+
+    def count(self):
+        return mail.count(self.folders)
+
+    def close(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        finally:
+            for pid in memory.family(self.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self.process.wait(20)
+            scratch.remove(self.home)
+
+
+class Exim(Roomed):
+    name, program, conf = "Exim", "/usr/sbin/exim4", ("exim.conf", "etc/exim4/exim4.conf")
+    command, users = ("/usr/sbin/exim4", "-bdf"), (("Debian-exim", 101),)
+    costs_known = False  # whoever receives does not wait for those that deliver
+    owned = [(d, 101, 101, 0o755) for d in ("mail", "var/log/exim4", "var/spool/exim4", "run/exim4")]
+
+    def furnish(self, boxes):
+        (self.room / "etc/exim4").mkdir()
+        super().furnish(boxes)
+
+    @staticmethod
+    def box(name):
+        return f"{name}: {name}\n"
+
+
+class OpenSMTPD(Roomed):
+    name, program, conf = "OpenSMTPD", "/usr/sbin/smtpd", ("opensmtpd.conf", "etc/smtpd.conf")
+    command, users = ("/usr/sbin/smtpd", "-d"), (("opensmtpd", 101), ("opensmtpq", 102))
+    owned = [("mail", MAIL, MAIL, 0o755), ("var/spool/smtpd", 0, 0, 0o711), ("var/lib/opensmtpd/empty", 0, 0, 0o755),
+             ("var/run", 0, 0, 0o755)]
+
+    @staticmethod
+    def box(name):
+        return f"{name} {MAIL}:{MAIL}:/mail/{name}\n"
 
 
 class Dovecot:

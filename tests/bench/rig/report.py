@@ -14,7 +14,14 @@ def times(v):
 
 
 def others(row):
-    return ", ".join(f"{n} {number(row.figure(n))} ({times(row.ratio(n))})" for n in row.values if n != "ofmsrv") or "–"
+    """What each peer reached, and what is to be known of it; or why there is nothing."""
+    out = []
+    for n in row.values:
+        if n != "ofmsrv":
+            told = f"; {row.told[n]}" if n in row.told else ""
+            out.append(f"{n} {number(row.figure(n))} ({times(row.ratio(n))}{told})")
+    out += [f"{n}: {told}" for n, told in row.told.items() if n not in row.values]
+    return ", ".join(out) or "–"
 
 
 def share(row, name):

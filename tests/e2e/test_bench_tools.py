@@ -1,0 +1,92 @@
+"""What the bench makes of its figures: peers that stall or are not to be had, and the row that says so."""
+import json
+import pathlib
+import sys
+import time
+
+import pytest
+
+from lib import scratch
+
+sys.path.insert(0, str(scratch.ROOT / "tests/bench"))
+from rig import collectors, contest, mail, peers, report  # noqa: E402
+from jobs import b1_accept, b4_collect  # noqa: E402
+
+
+def stall():
+    raise contest.Stalled("stalled after 3 of 40")
+
+
+def row_with_stall():
+    c = contest.Contest(3, {"ofmsrv": lambda: 10, "swift": lambda: 4, "sleepy": stall}, told={"swift": "20 messages", "gone": "was not to be had"})
+    return contest.Row("B1", "accepted", "messages/s", c.row(""), None, [("≥ 2 × swift", 2, "swift")], told=c.told)
+
+
+def test_who_stalls_is_left_out_and_told():
+    row = row_with_stall()
+    assert row.values == {"ofmsrv": [10, 10, 10], "swift": [4, 4, 4]}
+    assert report.others(row) == "swift 4 (2.5 ×; 20 messages), gone: was not to be had, sleepy: round 1: stalled after 3 of 40"
+
+
+def test_a_row_says_the_same_when_it_comes_from_a_file():
+    row = row_with_stall()
+    again = contest.Row.of_json(json.loads(json.dumps(row.as_json())))
+    assert report.cells(again) == report.cells(row)
+    assert list(again.verdicts()) == [("≥ 2 × swift", True)]
+
+
+def test_a_program_that_waits_for_ever_is_ended_with_its_children(tmp_path):
+    pid = tmp_path / "pid"
+    began = time.monotonic()
+    with pytest.raises(contest.Stalled):
+        collectors.run(["sh", "-c", f"sleep 300 & echo $! >{pid}; wait"], tmp_path, patience=1)
+    assert time.monotonic() - began < 20
+    stat = pathlib.Path(f"/proc/{int(pid.read_text())}/stat")
+    scratch.wait_for(lambda: not stat.exists() or ") Z " in stat.read_text(), 10, "the child's end")
+
+
+class Silent:
+    """Takes what comes, and brings it nowhere."""
+    name, pid, port, folders = "Silent", 1, 1, []
+
+    def count(self):
+        return 7
+
+
+def test_a_server_that_does_not_answer_has_stalled(monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("no reply for a minute")
+    monkeypatch.setattr(b1_accept.tools, "run", never)
+    monkeypatch.setattr(b1_accept.tools, "settle_disk", lambda: None)
+    with pytest.raises(contest.Stalled, match="stalled after 7 of 40"):
+        b1_accept.patient(Silent(), 40, 1)
+
+
+def test_what_is_not_to_be_had_costs_nobody_else(monkeypatch, tmp_path):
+    monkeypatch.setattr(peers, "UNPACKED", tmp_path)
+    assert peers.present([peers.Exim, peers.OpenSMTPD]) == ([], {"Exim": "was not to be had", "OpenSMTPD": "was not to be had"})
+
+
+def put(folder, number, tail):
+    (folder / "new").mkdir(parents=True, exist_ok=True)
+    (folder / "new" / str(len(list((folder / "new").iterdir())))).write_bytes(mail.head(number) + tail)
+
+
+@pytest.mark.parametrize("numbers,tail,fault", [([0, 1, 2], b"", None), ([0, 1], b"", "1 of 3 are missing"), ([0, 1, 2, 2], b"", "twice"),
+                                                ([0, 1, 2, 3], b"", "1 were never sent"), ([0, 1, 2], b"!", "damaged")])
+def test_what_is_lost_doubled_or_damaged_is_seen(tmp_path, numbers, tail, fault):
+    for n in numbers:
+        put(tmp_path, n, mail.body(4096) + tail)
+    if fault is None:
+        return mail.check([tmp_path], range(3), 4096)
+    with pytest.raises(AssertionError, match=fault):
+        mail.check([tmp_path], range(3), 4096)
+    return None
+
+
+def test_a_part_of_the_work_is_told():
+    c = object.__new__(b4_collect.Collecting)
+    c.boxes, c.messages, c.ms = 100, 40, 0
+    contestants, told = b4_collect.everybody(c)
+    assert {"mpop", "mpop ×20", "fetchmail", "fetchmail ×20", "fdm", "fdm ×20", "getmail6", "getmail6 ×20"} <= set(contestants)
+    assert told["getmail6 ×20"] == "20 × 8, times 25" and "mpop" not in told
