@@ -186,6 +186,13 @@ bench:
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all bench-build
 	@tests/bench/bench.py $(B) $(if $(JSON),--json $(JSON)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE))
 
+# docs/PROFILES.md anew: where the processor time goes on each road. Root, perf and strace; ROAD="SMTP": those roads, on the terminal.
+.PHONY: profile
+profile:
+	@tools/deps.sh build profile
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all bench-build
+	@tests/bench/profile.py $(if $(ROAD),/dev/stdout "$(ROAD)",docs/PROFILES.md)
+
 bench-build: $(BENCH_BIN)
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/kit.o
 	@mkdir -p $(@D)
@@ -287,6 +294,7 @@ help:
 	@echo 'make cover       which part of each room the tests reach; fails below 90 % of lines, 80 % of branches'
 	@echo 'make fuzz TIME=s fuzzes each target for so many seconds (FUZZ=name: one of them)'
 	@echo 'make bench       speed beside Postfix, Dovecot, fetchmail and others; B=B4: one job, JSON=file: figures'
+	@echo 'make profile     docs/PROFILES.md anew: processor time by thread and function on each road (perf, strace)'
 	@echo 'make model       checks the model of delivery in every state that crashes can leave (spin)'
 	@echo 'make crash       kills and fails the program at every point (hours); powerloss TIME=s: power cuts, replayed'
 	@echo 'make bench-sorter  how fast the sorter alone is'

@@ -1,5 +1,5 @@
 #!/bin/bash
-# usage: tools/deps.sh build|test|model|lint|fuzz|bench…   — installs what those need and is missing, from Debian's packages.
+# usage: tools/deps.sh build|test|model|lint|fuzz|bench|profile…   — installs what those need and is missing, from Debian's packages.
 # Quiet, and nothing at all where everything is there. Starts no service.
 set -eu
 
@@ -16,7 +16,7 @@ packages() {
 	model) echo spin gcc ;;
 	lint) echo clang clang-format clang-tidy cppcheck shellcheck git ;;
 	bench) echo postfix dovecot-pop3d dovecot-sieve fetchmail mpop getmail6 fdm maildrop ;;
-	profile) echo linux-perf strace dovecot-pop3d postfix ;;
+	profile) echo linux-perf strace openssl ;;
 	deb) echo build-essential debhelper debootstrap util-linux iproute2 dpkg-dev fakeroot lintian mandoc git systemd ;;
 	fuzz) echo clang ;;
 	*)

@@ -9,7 +9,7 @@ import pytest
 from lib import scratch
 
 sys.path.insert(0, str(scratch.ROOT / "tests/bench"))
-from rig import collectors, contest, mail, peers, report  # noqa: E402
+from rig import collectors, contest, folding, mail, peers, report  # noqa: E402
 from jobs import b1_accept, b4_collect  # noqa: E402
 
 
@@ -90,3 +90,59 @@ def test_a_part_of_the_work_is_told():
     contestants, told = b4_collect.everybody(c)
     assert {"mpop", "mpop ×20", "fetchmail", "fetchmail ×20", "fdm", "fdm ×20", "getmail6", "getmail6 ×20"} <= set(contestants)
     assert told["getmail6 ×20"] == "20 × 8, times 25" and "mpop" not in told
+
+
+# ---- profiles ----
+
+SCRIPT = """  101 
+\tffffffff81a0 do_writev ([kernel.kallsyms])
+\tffffffff81b0 __x64_sys_writev+0x15 ([kernel.kallsyms])
+\tffffffff81c0 do_syscall_64 ([kernel.kallsyms])
+\t    7f0010 __GI___writev (/usr/lib/x86_64-linux-gnu/libc.so.6)
+\t    7f0020 evbuffer_write_atmost (/usr/lib/x86_64-linux-gnu/libevent-2.1.so.7.0.1)
+\t    7f0030 event_base_loop (/usr/lib/x86_64-linux-gnu/libevent-2.1.so.7.0.1)
+\t    550010 main (/srv/of/ofmsrv)
+\t    7f0040 __libc_start_main@@GLIBC_2.34 (/usr/lib/x86_64-linux-gnu/libc.so.6)
+\t    550000 _start (/srv/of/ofmsrv)
+
+  102 
+\tffffffff81d0 clear_page ([kernel.kallsyms])
+\tffffffff81e0 asm_exc_page_fault ([kernel.kallsyms])
+\t    7f0050 malloc (/usr/lib/x86_64-linux-gnu/libc.so.6)
+\t    550030 store.part.0 (/srv/of/ofmsrv)
+\t    550020 run (/srv/of/ofmsrv)
+\t    7f0060 start_thread (/usr/lib/x86_64-linux-gnu/libc.so.6)
+
+  102 
+\t    550040 store.constprop.0 (/srv/of/ofmsrv)
+"""
+
+
+def test_stacks_are_folded_to_what_one_reads():
+    assert folding.stacks(folding.samples(SCRIPT.splitlines())) == {
+        ("main", "event_base_loop (libevent-2.1)", "writev (kernel)"): 1,
+        ("run", "store", "malloc (libc)", "page fault (kernel)"): 1,
+        ("run", "store"): 1}
+
+
+FOLDED = {("loop", "read"): 30, ("loop", "answer", "write"): 20, ("loop", "answer", "log"): 10, ("writer", "commit", "flush"): 39,
+          ("writer",): 1}
+
+
+def test_shares_are_of_all_samples():
+    assert folding.threads(FOLDED) == [("loop", 0.6), ("writer", 0.4)]
+
+
+def test_the_tree_is_in_order_and_joins_what_is_one_path():
+    assert folding.lines(folding.tree(FOLDED), 1) == [
+        " 60.0 %  loop",
+        " 30.0 %    answer",
+        " 20.0 %      write",
+        " 10.0 %      log",
+        " 30.0 %    read",
+        " 40.0 %  writer › commit › flush"]
+
+
+def test_the_heaviest_paths_are_those_that_stay():
+    assert folding.text(FOLDED, 4) == [" 60.0 %  loop", " 30.0 %    answer", " 30.0 %    read", " 40.0 %  writer › commit › flush"]
+    assert len(folding.text(FOLDED, 100)) == 6
