@@ -60,6 +60,7 @@ def run(wanted, options, w):
     """(rows, what failed): one job's failure is said, and does not cost the others."""
     rows, failed = [], []
     for name in wanted:
+        began = time.monotonic()
         try:
             rows += JOBS[name](options)
         except Exception as e:
@@ -68,6 +69,7 @@ def run(wanted, options, w):
             failed.append(f"{name}: {type(e).__name__}: {e}")
             print(failed[-1], file=sys.stderr)
         w.clear()
+        print(f"  {name} took {time.monotonic() - began:.0f} s", file=sys.stderr)
     return rows, failed
 
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from rig import collectors, folding, memory, peers, tools, ward  # noqa: E402
+from rig import collectors, folding, mail, memory, peers, tools, ward  # noqa: E402
 from lib import ca as authority, scratch  # noqa: E402
 from lib.strace import Strace  # noqa: E402
 from jobs import b3_pop3, b6_send  # noqa: E402
@@ -69,6 +69,7 @@ def smtp(connections, many, few):
             tools.run("smtp_load", port=s.port, connections=connections, messages=n, size=SIZE, first=sent[0])
             sent[0] += n
             tools.wait_until(lambda: s.count() >= sent[0])
+            mail.check(s.folders, range(sent[0]), SIZE)
         return s.pid, lambda _: None, work, many, few
     return road
 
@@ -121,6 +122,7 @@ def sending(many=6000, few=1000):
         def work(n):
             s.flush()
             tools.wait_until(lambda: relay.figures()["messages"] >= first[0], 120)
+            b6_send.check(relay.figures(), first[0])
         return s.pid, before, work, many, few
     return road
 

@@ -3,6 +3,7 @@ import json
 import pathlib
 import sys
 import time
+import xml.etree.ElementTree
 
 import pytest
 
@@ -10,7 +11,8 @@ from lib import scratch
 
 sys.path.insert(0, str(scratch.ROOT / "tests/bench"))
 from rig import collectors, contest, folding, mail, peers, report  # noqa: E402
-from jobs import b1_accept, b4_collect  # noqa: E402
+from jobs import b1_accept, b4_collect, b6_send  # noqa: E402
+import chart  # noqa: E402
 
 
 def stall():
@@ -90,6 +92,40 @@ def test_a_part_of_the_work_is_told():
     contestants, told = b4_collect.everybody(c)
     assert {"mpop", "mpop ×20", "fetchmail", "fetchmail ×20", "fdm", "fdm ×20", "getmail6", "getmail6 ×20"} <= set(contestants)
     assert told["getmail6 ×20"] == "20 × 8, times 25" and "mpop" not in told
+
+
+@pytest.mark.parametrize("figures", [{"messages": 9, "damaged": 0, "again": 0}, {"messages": 10, "damaged": 1, "again": 0},
+                                     {"messages": 10, "damaged": 0, "again": 1}])
+def test_what_a_relay_lacks_has_damaged_or_has_twice_is_seen(figures):
+    b6_send.check({"messages": 10, "damaged": 0, "again": 0}, 10)
+    with pytest.raises(AssertionError):
+        b6_send.check(figures, 10)
+
+
+def test_some_may_be_missing_where_a_peer_leaves_them_but_none_doubled(tmp_path):
+    put(tmp_path, 0, mail.body(4096))
+    mail.check([tmp_path], range(3), 4096, some=True)
+    put(tmp_path, 0, mail.body(4096))
+    with pytest.raises(AssertionError, match="twice"):
+        mail.check([tmp_path], range(3), 4096, some=True)
+
+
+# ---- the chart ----
+
+def test_the_chart_holds_every_row_that_has_a_peer(tmp_path):
+    rows = [contest.Row("B1", "accepted <4 KB>", "messages/s", {"ofmsrv": [9000], "Postfix": [3], "slow": [1]}),
+            contest.Row("B1", "the same: processor time", "µs", {"ofmsrv": [4], "Postfix": [2]}, better="less"),
+            contest.Row("B8", "alone", "KiB", {"ofmsrv": [4]})]
+    data = {"rows": [r.as_json() for r in rows]}
+    assert [r[:4] for r in chart.rows_of(data)] == [("B1", "accepted <4 KB>", "Postfix", 3000), ("B1", "the same: processor time", "Postfix", 0.5)]
+    svg = xml.etree.ElementTree.fromstring(chart.chart(list(chart.rows_of(data))))
+    texts = [e for e in svg if e.tag.endswith("text")]
+    said = [e.text for e in texts]
+    assert {"accepted <4 KB>", "· processor time", "3,000 ×  Postfix", "0.5 ×  Postfix"} <= set(said)
+    assert said.count("B1") == 1 and "B8" not in said
+    for e in texts:
+        if e.get("text-anchor") == "start":
+            assert float(e.get("x")) + 6 * len(e.text) < float(svg.get("width"))
 
 
 # ---- profiles ----

@@ -5,7 +5,7 @@ import ssl
 import time
 
 from lib import ca as authority, clients, scratch
-from rig import memory, peers, tools
+from rig import mail, memory, peers, tools
 from rig.contest import Row
 
 CONNECTIONS, FIRST, BIG, BIG_BOXES = 400, 20, 100000, 4
@@ -113,6 +113,7 @@ def after_load(s, messages):
         tools.wait_until(lambda: s.count() >= messages, step=0.2)
         time.sleep(1)
         out.append(memory.pss(s.pid))
+        mail.check(s.folders, range(messages), 4096)
     return out
 
 

@@ -122,6 +122,7 @@ def send(make, release, messages, watches):
                 s.flush()
                 tools.wait_until(lambda: relay.figures()["messages"] >= messages, 300)
             got.append(watch(s, work))
+            b6_send.check(relay.figures(), messages)
     return got
 
 

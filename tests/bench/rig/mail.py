@@ -36,8 +36,8 @@ def count(folders):
     return sum(1 for _ in files_in(folders))
 
 
-def check(folders, numbers, size):
-    """Every message of `numbers` lies in the Maildirs, once and whole. Line ends may be the peer's."""
+def check(folders, numbers, size, some=False):
+    """Every message of `numbers` lies in the Maildirs, once and whole; or `some` of them do. Line ends may be the peer's."""
     want, tail, seen = set(numbers), body(size), set()
     bare = tail.replace(b"\r\n", b"\n")
     for path in files_in(folders):
@@ -48,4 +48,4 @@ def check(folders, numbers, size):
         number = int(m.group(1))
         assert number not in seen, f"{number} arrived twice"
         seen.add(number)
-    assert seen == want, f"{len(want - seen)} of {len(want)} are missing, {len(seen - want)} were never sent"
+    assert seen == want or some and seen < want, f"{len(want - seen)} of {len(want)} are missing, {len(seen - want)} were never sent"
