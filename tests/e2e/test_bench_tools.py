@@ -91,7 +91,7 @@ def test_a_part_of_the_work_is_told():
     c.boxes, c.messages, c.ms = 100, 40, 0
     contestants, told = b4_collect.everybody(c)
     assert {"mpop", "mpop ×20", "fetchmail", "fetchmail ×20", "fdm", "fdm ×20", "getmail6", "getmail6 ×20"} <= set(contestants)
-    assert told["getmail6 ×20"] == "20 × 8, times 25" and "mpop" not in told
+    assert told["getmail6 ×20"] == "20 × 20, times 10" and "mpop" not in told
 
 
 @pytest.mark.parametrize("figures", [{"messages": 9, "damaged": 0, "again": 0}, {"messages": 10, "damaged": 1, "again": 0},

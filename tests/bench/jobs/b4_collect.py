@@ -10,9 +10,9 @@ FAR_MS = 60
 # Of 100 accounts × 40 those that are slow get so many (and so many messages each), and their time is multiplied: each account,
 # each message costs them the same. How many are at once stays as it is.
 PART = {0: {"fetchmail": (20, 40), "fetchmail ×20": (20, 40), "fdm": (25, 40), "fdm ×20": (20, 40), "getmail6": (4, 40),
-            "getmail6 ×20": (20, 8)},
+            "getmail6 ×20": (20, 20)},
         FAR_MS: {"mpop": (20, 40), "fetchmail": (1, 40), "fetchmail ×20": (20, 40), "fdm": (10, 40), "fdm ×20": (20, 40),
-                 "getmail6": (1, 40), "getmail6 ×20": (20, 8)}}
+                 "getmail6": (1, 40), "getmail6 ×20": (20, 20)}}
 
 
 class Collecting:
