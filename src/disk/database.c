@@ -141,31 +141,47 @@ struct db_conn *database_conn(struct database *d)
 	return d->writer;
 }
 
-/* Takes one job of each lane in turn until the batch is full. Under the lock. */
+struct batch {
+	struct db_node *first, **last;
+	size_t n, bytes;
+};
+
+/* Moves a lane's first job to the batch. */
+static void take_first(struct database *d, struct lane *lane, struct batch *b)
+{
+	struct db_node *node = lane->first;
+
+	if (node == NULL)
+		return;
+	lane->first = node->next;
+	if (lane->first == NULL)
+		lane->last = &lane->first;
+	node->next = NULL;
+	*b->last = node;
+	b->last = &node->next;
+	d->waiting--;
+	b->n++;
+	b->bytes += node->job.bytes;
+}
+
+/* Takes one job of each lane in turn until the batch is full; before that, up to half of it, those for which somebody
+ * sits at a mail program. Under the lock. */
 static struct db_node *take_batch(struct database *d)
 {
-	struct db_node *batch = NULL, **last = &batch;
-	size_t n = 0, bytes = 0;
+	struct lane *const awaited[] = {&d->lanes[DB_LANE_SMTP], &d->lanes[DB_LANE_POP3]};
+	struct batch b = {NULL, &b.first, 0, 0};
 	bool shared = clock_mono_ms() - d->submission_ms < SHARED_MS;
 	size_t most = shared ? BATCH_BYTES_SHARED : BATCH_BYTES;
 
-	while (d->waiting > 0 && n < BATCH_JOBS && bytes < most) {
+	for (size_t i = 0; i < 2; i++)
+		while (awaited[i]->first != NULL && b.n < BATCH_JOBS / 2 && b.bytes < most / 2)
+			take_first(d, awaited[i], &b);
+	while (d->waiting > 0 && b.n < BATCH_JOBS && b.bytes < most) {
 		struct lane *lane = &d->lanes[d->next_lane];
 		d->next_lane = (d->next_lane + 1) % LANES;
-		struct db_node *node = lane->first;
-		if (node == NULL)
-			continue;
-		lane->first = node->next;
-		if (lane->first == NULL)
-			lane->last = &lane->first;
-		node->next = NULL;
-		*last = node;
-		last = &node->next;
-		d->waiting--;
-		n++;
-		bytes += node->job.bytes;
+		take_first(d, lane, &b);
 	}
-	return batch;
+	return b.first;
 }
 
 static void run_dones(void *arg)

@@ -1,7 +1,8 @@
 /* state/ofmsrv.db: the commit log, ledger and outqueue state in one SQLite file, written by one thread.
  *
  * Jobs that arrive while a commit is under way share the next one (at most 200 jobs or 1 MiB, round-robin over
- * lanes), so load makes batches and idleness makes none: there is no timer. */
+ * lanes, after those of mail programs, which have up to half of it), so load makes batches and idleness makes none:
+ * there is no timer. */
 #ifndef OFM_DISK_DATABASE_H
 #define OFM_DISK_DATABASE_H
 
@@ -31,7 +32,7 @@ struct db_job {
 	/* On the loop's thread, exactly once; may be NULL. e says why where the outcome is not DB_COMMITTED. */
 	void (*done)(void *arg, enum db_outcome outcome, const struct err *e);
 	void *arg;
-	unsigned lane; /* jobs of one lane keep their order; lanes take turns */
+	unsigned lane; /* jobs of one lane keep their order; lanes take turns, behind SMTP's and POP3's */
 	size_t bytes;  /* what it adds to the log, roughly */
 };
 

@@ -372,9 +372,14 @@ static void forget_spooled(struct acceptance *a)
 	}
 }
 
+static enum road road_of(const struct acceptance *a)
+{
+	return a->lane < DB_LANE_ACCOUNT ? ROAD_AWAITED : ROAD_COLLECTED;
+}
+
 static void release_memory(struct acceptance *a)
 {
-	a->d->unplaced_bytes -= a->bytes;
+	a->d->unplaced_bytes[road_of(a)] -= a->bytes;
 	a->d->unplaced_count -= a->nmessages;
 	a->d->unlinked_count -= a->links;
 }
@@ -445,12 +450,13 @@ static void submit(struct acceptance *a)
 	database_submit(a->d->db, &job);
 }
 
-static void make_pending(struct delivery *d, struct accept_message *m)
+static void make_pending(struct delivery *d, struct accept_message *m, enum road road)
 {
 	struct pending *p = xcalloc(1, sizeof *p);
 
 	random_name(p->name);
 	m->pending = p;
+	p->road = road;
 	p->spilled = !stays_in_memory(m);
 	if (m->entry != NULL) {
 		p->env = outqueue_env_format(m->entry);
@@ -496,7 +502,7 @@ static void begin(struct acceptance *a)
 	a->links = 0;
 	for (size_t i = 0; i < a->nmessages; i++) {
 		struct accept_message *m = &a->messages[i];
-		make_pending(a->d, m);
+		make_pending(a->d, m, road_of(a));
 		a->links += placing_links(m->pending);
 		spools = spools || m->pending->spilled;
 		if (!m->pending->spilled) {
@@ -504,7 +510,7 @@ static void begin(struct acceptance *a)
 			a->bytes += m->pending->size;
 		}
 	}
-	a->d->unplaced_bytes += a->bytes;
+	a->d->unplaced_bytes[road_of(a)] += a->bytes;
 	a->d->unplaced_count += a->nmessages;
 	a->d->unlinked_count += a->links;
 	if (spools)
@@ -544,10 +550,17 @@ static uint64_t total_inodes(const struct acceptance *a)
 	return all;
 }
 
+/* Neither road can take the other's last quarter. */
+static bool has_memory(const struct delivery *d, enum road r)
+{
+	return d->unplaced_bytes[r] <= UNPLACED_ONE && delivery_unplaced(d) <= UNPLACED_MAX;
+}
+
 void acceptance_commit(struct acceptance **ap, void (*done)(void *arg, enum acceptance_result r), void *arg)
 {
 	struct acceptance *a = *ap;
 	struct delivery *d = a->d;
+	enum road r = road_of(a);
 
 	*ap = NULL;
 	a->done = done;
@@ -555,17 +568,19 @@ void acceptance_commit(struct acceptance **ap, void (*done)(void *arg, enum acce
 	d->accepting++;
 	if (sources_failed(a) || (a->nmessages > 0 && !delivery_fits(d, total_size(a), total_inodes(a))))
 		loop_post(d->loop, refuse, a);
-	else if (d->unplaced_bytes > UNPLACED_MAX || !TAILQ_EMPTY(&d->waiting))
-		TAILQ_INSERT_TAIL(&d->waiting, a, link);
+	else if (!has_memory(d, r) || !TAILQ_EMPTY(&d->waiting[r]))
+		TAILQ_INSERT_TAIL(&d->waiting[r], a, link);
 	else
 		begin(a);
 }
 
 void acceptance_resume(struct delivery *d)
 {
-	while (!TAILQ_EMPTY(&d->waiting) && d->unplaced_bytes <= UNPLACED_MAX) {
-		struct acceptance *a = TAILQ_FIRST(&d->waiting);
-		TAILQ_REMOVE(&d->waiting, a, link);
-		begin(a);
+	for (enum road r = 0; r < ROADS; r++) {
+		while (!TAILQ_EMPTY(&d->waiting[r]) && has_memory(d, r)) {
+			struct acceptance *a = TAILQ_FIRST(&d->waiting[r]);
+			TAILQ_REMOVE(&d->waiting[r], a, link);
+			begin(a);
+		}
 	}
 }

@@ -143,6 +143,8 @@ void delivery_settled(struct delivery *d, const char *user, void (*done)(void *a
 	else
 		TAILQ_INSERT_TAIL(&d->waiters, w, link);
 	d->nwaiters++;
+	if (b != NULL)
+		placing_hasten(d, b);
 	settler_kick(d, true);
 }
 
@@ -239,6 +241,11 @@ static struct lack room_for(struct delivery *d, uint64_t need, uint64_t inodes)
 	return first_lack(d, need, inodes, SLACK_INODES);
 }
 
+uint64_t delivery_unplaced(const struct delivery *d)
+{
+	return d->unplaced_bytes[ROAD_AWAITED] + d->unplaced_bytes[ROAD_COLLECTED];
+}
+
 bool delivery_fits(struct delivery *d, uint64_t bytes, uint64_t more_inodes)
 {
 	/* No disk has that much, and the sum below must not overflow: peers name sizes as they like. */
@@ -247,7 +254,7 @@ bool delivery_fits(struct delivery *d, uint64_t bytes, uint64_t more_inodes)
 	if (d->ballast && clock_mono_ms() < d->ample_until && bytes <= SMALL_BYTES && more_inodes <= SMALL_INODES)
 		return true;
 	/* In the log, in a file, and what is accepted but in no file yet. */
-	struct lack lack = room_for(d, d->unplaced_bytes + 2 * bytes + SLACK_BYTES,
+	struct lack lack = room_for(d, delivery_unplaced(d) + 2 * bytes + SLACK_BYTES,
 	                            d->unplaced_count + d->unlinked_count + more_inodes + SLACK_INODES);
 
 	/* That one huge message does not fit is no trouble. */
@@ -305,13 +312,15 @@ struct delivery *delivery_new(struct loop *l, struct workers *w, struct database
 	                       .outqueue_fd = -1,
 	                       .outqueue_spool_fd = -1,
 	                       .state_fd = -1};
-	TAILQ_INIT(&d->to_write);
 	TAILQ_INIT(&d->written);
 	TAILQ_INIT(&d->linked);
 	TAILQ_INIT(&d->retry);
 	deletion_init(d);
 	TAILQ_INIT(&d->tombs);
-	TAILQ_INIT(&d->waiting);
+	for (int r = 0; r < ROADS; r++) {
+		TAILQ_INIT(&d->to_write[r]);
+		TAILQ_INIT(&d->waiting[r]);
+	}
 	TAILQ_INIT(&d->waiters);
 	settler_init(d);
 	if (open_folders(d, c, e) != 0)
@@ -335,9 +344,9 @@ void delivery_retire(struct delivery *d)
 
 static bool idle(const struct delivery *d)
 {
-	return d->accepting == 0 && d->writing == 0 && !d->round_running && TAILQ_EMPTY(&d->to_write) &&
+	return d->accepting == 0 && d->writing == 0 && !d->round_running && !placing_has_line(d) &&
 	       TAILQ_EMPTY(&d->written) && TAILQ_EMPTY(&d->linked) && TAILQ_EMPTY(&d->tombs) &&
-	       TAILQ_EMPTY(&d->waiting);
+	       TAILQ_EMPTY(&d->waiting[ROAD_AWAITED]) && TAILQ_EMPTY(&d->waiting[ROAD_COLLECTED]);
 }
 
 static void poll_stop(void *arg)
@@ -402,7 +411,8 @@ void delivery_free(struct delivery **dp)
 	if (d == NULL)
 		return;
 	*dp = NULL;
-	free_list(&d->to_write);
+	for (int r = 0; r < ROADS; r++)
+		free_list(&d->to_write[r]);
 	free_list(&d->written);
 	free_list(&d->linked);
 	free_list(&d->retry);

@@ -67,7 +67,8 @@ enum acceptance_result {
 	ACCEPT_UNKNOWN   /* may exist: close without a reply */
 };
 
-/* Takes the acceptance. done exactly once, from the loop (never from inside this call). May wait for memory. */
+/* Takes the acceptance. done exactly once, from the loop (never from inside this call). May wait for memory,
+ * an account's behind those of its kind alone. */
 void acceptance_commit(struct acceptance **a, void (*done)(void *arg, enum acceptance_result r), void *arg);
 
 /* ---- the rest of the program's view ---- */

@@ -18,9 +18,11 @@
 
 enum {
 	UNPLACED_MAX = 64 * 1024 * 1024, /* bytes in memory that no file holds yet */
+	UNPLACED_ONE = 48 * 1024 * 1024, /* of one road's: so the other always finds room */
 	ROUND_MS = 100,                  /* between the starts of two rounds under load */
 	TOGETHER_MS = 25,                /* what is being written meanwhile may come with a round that is due */
 	WRITE_AT_ONCE = 64,              /* messages a worker writes in one task */
+	WRITE_COLLECTED = 16,            /* of these, collected ones at least */
 	GATHERED_MAX = 1024 * 1024,      /* bytes that may wait for the next round to be written */
 	DROP_AT_ONCE = 200,              /* rows a settling commit drops */
 	WRITE_RETRY_MS = 1000,
@@ -32,6 +34,10 @@ enum {
 
 struct pending;
 struct deletion;
+
+/* Somebody waits for what he submits, and for what the program writes itself; nobody for one more of a hundred thousand
+ * collected messages. */
+enum road { ROAD_AWAITED, ROAD_COLLECTED, ROADS };
 
 struct waiter { /* delivery_settled */
 	TAILQ_ENTRY(waiter) link;
@@ -68,8 +74,10 @@ struct pending {
 	uint64_t seq;
 	char name[RANDOM_NAME_MAX];
 	uint64_t size;
-	int64_t row; /* set by the writer's thread */
-	char *bytes; /* owned; NULL once a file holds them */
+	enum road road;
+	enum road line; /* where it stands in to_write; ROADS = nowhere */
+	int64_t row;    /* set by the writer's thread */
+	char *bytes;    /* owned; NULL once a file holds them */
 	bool spilled;
 	int write_error;              /* errno of the last try; 0 = written */
 	bool stale;                   /* its file's pages may be lost: the bytes come from the database again */
@@ -102,7 +110,7 @@ struct delivery {
 	int spool_fd, outqueue_fd, outqueue_spool_fd, state_fd;
 	int sync_fds[4]; /* one a file system, opened at start and kept */
 	size_t nsync_fds;
-	uint64_t unplaced_bytes;
+	uint64_t unplaced_bytes[ROADS];
 	size_t unplaced_count;
 	uint64_t spared_bytes; /* let go since the heap was last given back */
 	struct loop_timer *spare_timer;
@@ -113,12 +121,12 @@ struct delivery {
 	size_t accepting;      /* acceptances between commit and done; deletions, tries to unlink them again too */
 	uint64_t seq;
 	LIST_HEAD(, box) boxes[BOX_BUCKETS];
-	struct pending_list to_write, written, linked;
+	struct pending_list to_write[ROADS], written, linked;
 	unsigned writing;   /* write tasks under way */
 	bool deferred;      /* what is to be written waits for the next round */
 	int64_t written_at; /* when `written` ceased to be empty, monotonic ms */
 	struct tomb_list tombs;
-	TAILQ_HEAD(, acceptance) waiting; /* for memory */
+	TAILQ_HEAD(, acceptance) waiting[ROADS]; /* for memory */
 	/* settler */
 	bool round_running;
 	struct pending_list retry;        /* destinations that failed */
@@ -156,6 +164,8 @@ struct delivery {
 
 /* As delivery_has_room, for so many new inodes and names. */
 bool delivery_fits(struct delivery *d, uint64_t bytes, uint64_t inodes);
+/* Of both roads. */
+uint64_t delivery_unplaced(const struct delivery *d);
 struct box *box_get(struct delivery *d, const char *user);
 void box_wake(struct delivery *d, struct box *b);
 /* Those who wait for every mailbox. */
@@ -178,6 +188,11 @@ void placing_close_boxes(struct pending *p); /* p's alone: the loop adds others 
 
 /* Takes a committed message over. */
 void placing_start(struct delivery *d, struct pending *p);
+/* Puts a message that has to be written, anew too, at the end of its line. */
+void placing_line_up(struct delivery *d, struct pending *p);
+bool placing_has_line(const struct delivery *d);
+/* Somebody waits for what this mailbox lacks: it is written as his own mail is. */
+void placing_hasten(struct delivery *d, const struct box *b);
 /* Writes what waits for it, and tries again what could not be written. */
 void placing_retry(struct delivery *d);
 void pending_free(struct pending **p);

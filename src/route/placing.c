@@ -250,6 +250,43 @@ void placing_close_boxes(struct pending *p)
 
 /* ---- writing, by workers ---- */
 
+static void join_line(struct delivery *d, struct pending *p, enum road line)
+{
+	p->line = line;
+	TAILQ_INSERT_TAIL(&d->to_write[line], p, link);
+}
+
+static void leave_line(struct delivery *d, struct pending *p)
+{
+	TAILQ_REMOVE(&d->to_write[p->line], p, link);
+	p->line = ROADS;
+}
+
+void placing_line_up(struct delivery *d, struct pending *p)
+{
+	join_line(d, p, p->road);
+}
+
+bool placing_has_line(const struct delivery *d)
+{
+	return !TAILQ_EMPTY(&d->to_write[ROAD_AWAITED]) || !TAILQ_EMPTY(&d->to_write[ROAD_COLLECTED]);
+}
+
+void placing_hasten(struct delivery *d, const struct box *b)
+{
+	struct dest *de;
+
+	TAILQ_FOREACH(de, &b->unlinked, in_box)
+	{
+		struct pending *p = de->message;
+
+		if (p->line != ROAD_COLLECTED)
+			continue;
+		leave_line(d, p);
+		join_line(d, p, ROAD_AWAITED);
+	}
+}
+
 static void write_some(void *arg)
 {
 	struct write_task *t = arg;
@@ -287,17 +324,17 @@ static void after_write(void *arg)
 		if (p->write_error != 0) {
 			failed = p->write_error;
 			settler_stop_waiting(d, p);
-			TAILQ_INSERT_TAIL(&d->to_write, p, link);
+			placing_line_up(d, p);
 			continue;
 		}
 		if (t->syncs_failed != d->syncs_failed) {
 			settler_distrust(d, p);
-			TAILQ_INSERT_TAIL(&d->to_write, p, link);
+			placing_line_up(d, p);
 			continue;
 		}
 		d->unplaced_count--;
 		if (p->bytes != NULL) {
-			d->unplaced_bytes -= p->size;
+			d->unplaced_bytes[p->road] -= p->size;
 			spare_placed(d, p->size);
 		}
 		free(p->bytes);
@@ -313,6 +350,22 @@ static void after_write(void *arg)
 		dispatch(d);
 }
 
+/* Up to so many of one line. */
+static int take_from(struct delivery *d, enum road line, int most, struct write_task *t)
+{
+	struct pending *p;
+	int n = 0;
+
+	for (; n < most && (p = TAILQ_FIRST(&d->to_write[line])) != NULL; n++) {
+		leave_line(d, p);
+		if (p->stale)
+			settler_reload(d, p);
+		else
+			TAILQ_INSERT_TAIL(&t->list, p, link);
+	}
+	return n;
+}
+
 static struct write_task *next_task(struct delivery *d)
 {
 	struct write_task *t = xcalloc(1, sizeof *t);
@@ -320,21 +373,17 @@ static struct write_task *next_task(struct delivery *d)
 	t->d = d;
 	t->syncs_failed = d->syncs_failed;
 	TAILQ_INIT(&t->list);
-	for (int i = 0; i < WRITE_AT_ONCE && !TAILQ_EMPTY(&d->to_write); i++) {
-		struct pending *p = TAILQ_FIRST(&d->to_write);
-		TAILQ_REMOVE(&d->to_write, p, link);
-		if (p->stale)
-			settler_reload(d, p);
-		else
-			TAILQ_INSERT_TAIL(&t->list, p, link);
-	}
+	/* Collected mail goes on, however much there is of the other. */
+	int n = take_from(d, ROAD_COLLECTED, WRITE_COLLECTED, t);
+	n += take_from(d, ROAD_AWAITED, WRITE_AT_ONCE - n, t);
+	take_from(d, ROAD_COLLECTED, WRITE_AT_ONCE - n, t);
 	return t;
 }
 
 static void dispatch(struct delivery *d)
 {
 	d->deferred = false;
-	while (d->writing < WRITE_TASKS && !TAILQ_EMPTY(&d->to_write)) {
+	while (d->writing < WRITE_TASKS && placing_has_line(d)) {
 		struct write_task *t = next_task(d);
 		if (TAILQ_EMPTY(&t->list)) {
 			free(t);
@@ -357,7 +406,7 @@ static bool may_wait(const struct delivery *d)
 	bool troubled = d->sync_error != 0 || d->settle_failed || d->write_error != 0;
 
 	return !troubled && d->nwaiters == 0 && clock_mono_ms() < d->last_round + ROUND_MS &&
-	       d->unplaced_count < WRITE_AT_ONCE && d->unplaced_bytes < GATHERED_MAX;
+	       d->unplaced_count < WRITE_AT_ONCE && delivery_unplaced(d) < GATHERED_MAX;
 }
 
 void placing_start(struct delivery *d, struct pending *p)
@@ -370,8 +419,8 @@ void placing_start(struct delivery *d, struct pending *p)
 		TAILQ_INSERT_TAIL(&p->dests[i].box->unlinked, &p->dests[i], in_box);
 	d->unplaced_count++;
 	if (p->bytes != NULL)
-		d->unplaced_bytes += p->size;
-	TAILQ_INSERT_TAIL(&d->to_write, p, link);
+		d->unplaced_bytes[p->road] += p->size;
+	placing_line_up(d, p);
 	if (!may_wait(d)) {
 		dispatch(d);
 	} else if (!d->deferred) {

@@ -300,7 +300,7 @@ static void write_anew(struct delivery *d, struct pending_list *list)
 		TAILQ_REMOVE(list, p, link);
 		settler_distrust(d, p);
 		d->unplaced_count++;
-		TAILQ_INSERT_TAIL(&d->to_write, p, link);
+		placing_line_up(d, p);
 	}
 }
 
@@ -500,7 +500,7 @@ void settler_kick(struct delivery *d, bool now)
 	if (TAILQ_EMPTY(&d->written) && TAILQ_EMPTY(&d->linked) && TAILQ_EMPTY(&d->tombs)) {
 		if (d->deferred)
 			loop_timer_set(d->round_timer, d->last_round + ROUND_MS - clock_mono_ms());
-		else if (!TAILQ_EMPTY(&d->to_write))
+		else if (placing_has_line(d))
 			loop_timer_set(d->round_timer, WRITE_RETRY_MS);
 		else if (!TAILQ_EMPTY(&d->retry))
 			loop_timer_set(d->round_timer, d->retry_at - clock_mono_ms());
@@ -510,7 +510,7 @@ void settler_kick(struct delivery *d, bool now)
 	int64_t from = d->last_round + (troubled ? WRITE_RETRY_MS : ROUND_MS);
 	/* A message's parts are written side by side: a round waits for the slower ones, but not for what never ends.
 	 */
-	bool more = d->writing > 0 || (!TAILQ_EMPTY(&d->to_write) && !d->deferred);
+	bool more = d->writing > 0 || (placing_has_line(d) && !d->deferred);
 	if (more && from < d->written_at + TOGETHER_MS)
 		from = d->written_at + TOGETHER_MS;
 	int64_t wait = from - clock_mono_ms();
@@ -555,13 +555,13 @@ static void on_bytes(void *arg, int rc, const struct err *e)
 	struct delivery *d = l->d;
 	struct pending *p = l->p;
 
-	TAILQ_INSERT_TAIL(&d->to_write, p, link);
+	placing_line_up(d, p);
 	if (rc != 0) {
 		log_error("delivery.reload", kv_s("id", p->name), kv_s("error", e->text));
 		settler_kick(d, false);
 	} else {
 		p->stale = false;
-		d->unplaced_bytes += p->size;
+		d->unplaced_bytes[p->road] += p->size;
 		placing_retry(d);
 	}
 	free(l);

@@ -18,7 +18,7 @@ static void on_timer(void *arg)
 {
 	struct delivery *d = arg;
 
-	if (d->unplaced_bytes > FEW) {
+	if (delivery_unplaced(d) > FEW) {
 		loop_timer_set(d->spare_timer, QUIET_MS);
 		return;
 	}

@@ -204,6 +204,107 @@ static void who_comes_while_memory_is_full_waits(void **state)
 	free(bytes);
 }
 
+enum { BIG = 120000 };
+
+/* So many messages, as one acceptance. */
+static void give_many(struct world *w, unsigned lane, int n, size_t size, const char *user, struct answer *answer)
+{
+	struct acceptance *a = acceptance_new(w->delivery, lane);
+	char *bytes = xmalloc(size);
+
+	memset(bytes, 'x', size);
+	for (int i = 0; i < n; i++)
+		acceptance_to_mailbox(a, acceptance_message(a, slice_make(bytes, size), NULL, 0, false), user);
+	*answer = (struct answer){w, -1};
+	w->waiting++;
+	acceptance_commit(&a, on_answer, answer);
+	free(bytes);
+}
+
+/* Most of the memory is taken by one road, which waits with more; who comes on the other has his answer at once. */
+static void leaves_room_for(struct world *w, unsigned lane, unsigned other)
+{
+	struct answer most, more, late;
+	char name[256];
+
+	fail_at(0, CREATE, EIO, "1", 0, ALWAYS);
+	give_many(w, lane, 420, BIG, "anna", &most);
+	run(w);
+	assert_int_equal(most.result, ACCEPTED);
+	give_many(w, lane, 150, BIG, "anna", &more);
+	give_many(w, other, 1, 10, "boris", &late);
+	w->waiting--; /* more's answer is not awaited */
+	run(w);
+	assert_int_equal(late.result, ACCEPTED);
+	assert_int_equal(more.result, -1);
+	calm();
+	w->waiting++;
+	run(w);
+	assert_int_equal(more.result, ACCEPTED);
+	until_count(w, "boris", 1);
+	until_count(w, "anna", 570);
+	assert_int_equal(count(w, "boris", name), 1);
+}
+
+static void a_submission_passes_collected_mail_that_waits(void **state)
+{
+	leaves_room_for(*state, DB_LANE_ACCOUNT, DB_LANE_SMTP);
+}
+
+static void collecting_goes_on_while_submissions_wait(void **state)
+{
+	leaves_room_for(*state, DB_LANE_SMTP, DB_LANE_ACCOUNT);
+}
+
+/* The disk takes 128 files more: the submitted one is among them, and collected ones too. */
+static void what_was_submitted_is_written_before_what_was_collected(void **state)
+{
+	struct world *w = *state;
+	struct answer many, one;
+	char name[256];
+
+	fail_at(0, CREATE, EIO, "1", 0, ALWAYS);
+	give_many(w, DB_LANE_ACCOUNT, 600, 10, "boris", &many);
+	run(w);
+	give_many(w, DB_LANE_SMTP, 1, 10, "anna", &one);
+	run(w);
+	fail_at(0, CREATE, EIO, "1", 128, ALWAYS);
+	until_count(w, "anna", 1);
+	assert_true(count(w, "boris", name) < 600);
+	calm();
+	until_count(w, "boris", 600);
+}
+
+static void on_both(void *arg, enum acceptance_result r)
+{
+	struct answer *a = arg;
+
+	a->result = (int)r;
+	delivery_settled(a->w->delivery, "anna", on_settled, a->w);
+}
+
+/* So is what somebody waits for who logs in, whatever stands in line before it. */
+static void a_log_in_hastens_what_its_mailbox_lacks(void **state)
+{
+	struct world *w = *state;
+	struct acceptance *a = acceptance_new(w->delivery, DB_LANE_ACCOUNT);
+	struct slice bytes = slice_of("A: b\r\n\r\n");
+	struct answer all = {w, -1};
+	char name[256];
+
+	for (int i = 0; i < 600; i++)
+		acceptance_to_mailbox(a, acceptance_message(a, bytes, NULL, 0, false), "boris");
+	acceptance_to_mailbox(a, acceptance_message(a, bytes, NULL, 0, false), "anna");
+	fail_at(0, CREATE, EIO, "1", 128, ALWAYS);
+	w->waiting++;
+	acceptance_commit(&a, on_both, &all);
+	run(w);
+	assert_int_equal(all.result, ACCEPTED);
+	assert_int_equal(count(w, "anna", name), 1);
+	calm();
+	until_count(w, "boris", 600);
+}
+
 /* ---- beginning ---- */
 
 static void without_its_folders_it_does_not_begin(void **state)
@@ -251,6 +352,10 @@ int main(void)
 	    T(a_large_message_whose_commit_is_unknown_keeps_its_file),
 	    T(a_table_that_is_not_ours_is_refused),
 	    T(who_comes_while_memory_is_full_waits),
+	    T(a_submission_passes_collected_mail_that_waits),
+	    T(collecting_goes_on_while_submissions_wait),
+	    T(what_was_submitted_is_written_before_what_was_collected),
+	    T(a_log_in_hastens_what_its_mailbox_lacks),
 	    T(without_its_folders_it_does_not_begin),
 	};
 

@@ -244,6 +244,88 @@ static void a_job_may_be_left_to_itself(void **state)
 	assert_true(rows(w, 1) >= 1);
 }
 
+/* ---- whose turn it is ---- */
+
+enum { JOBS_MAX = 250 };
+
+struct order {
+	unsigned lanes[JOBS_MAX], n;
+};
+
+struct lane_job {
+	struct order *order;
+	unsigned lane;
+};
+
+static int nothing(struct db_conn *c, void *arg, struct err *e)
+{
+	(void)c;
+	(void)arg;
+	(void)e;
+	return 0;
+}
+
+static void on_turn(void *arg, enum db_outcome o, const struct err *e)
+{
+	struct lane_job *j = arg;
+
+	assert_int_equal(o, DB_COMMITTED);
+	assert_null(e);
+	j->order->lanes[j->order->n++] = j->lane;
+	free(j);
+}
+
+/* Into a database that does not run yet. */
+static void line_up(struct database *db, struct order *order, unsigned lane, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct lane_job *j = xmalloc(sizeof *j);
+		*j = (struct lane_job){order, lane};
+		database_submit(db, &(struct db_job){nothing, NULL, on_turn, j, lane, 100});
+	}
+}
+
+/* Of the accounts, and of a mail program's lane: n jobs each. */
+static struct order order_of(struct world *w, unsigned accounts, unsigned each, unsigned lane, unsigned n)
+{
+	struct err e = {0, ""};
+	struct order order = {{0}, 0};
+	struct database *db = database_open(w->path, schemas, &e);
+
+	assert_non_null(db);
+	for (unsigned i = 0; i < accounts; i++)
+		line_up(db, &order, DB_LANE_ACCOUNT + i, each);
+	line_up(db, &order, lane, n);
+	database_start(db, w->loop);
+	while (order.n < accounts * each + n)
+		event_base_loop(loop_base(w->loop), EVLOOP_ONCE);
+	database_free(&db);
+	return order;
+}
+
+static void who_sits_at_a_mail_program_comes_first(void **state)
+{
+	static const unsigned lanes[] = {DB_LANE_SMTP, DB_LANE_POP3};
+	struct world *w = *state;
+
+	for (size_t l = 0; l < 2; l++) {
+		struct order order = order_of(w, 100, 2, lanes[l], 3);
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(order.lanes[i], lanes[l]);
+	}
+}
+
+/* Half of a batch is left for the others, however many submit. */
+static void accounts_have_their_turn_all_the_same(void **state)
+{
+	struct order order = order_of(*state, 50, 1, DB_LANE_SMTP, 200);
+	unsigned accounts = 0;
+
+	for (unsigned i = 0; i < 200; i++)
+		accounts += order.lanes[i] >= DB_LANE_ACCOUNT;
+	assert_int_equal(accounts, 50);
+}
+
 /* ---- reading ---- */
 
 static int count_rows(struct db_conn *c, void *arg, struct err *e)
@@ -418,6 +500,8 @@ int main(void)
 	    T(a_lock_that_is_refused_is_asked_for_again),
 	    T(a_database_that_was_taken_away_takes_nothing),
 	    T(a_job_may_be_left_to_itself),
+	    T(who_sits_at_a_mail_program_comes_first),
+	    T(accounts_have_their_turn_all_the_same),
 	    T(a_reader_starts_afresh_after_a_failure),
 	    T(the_log_moves_into_the_database),
 	    T(damage_is_found_at_the_start),
