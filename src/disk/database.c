@@ -5,13 +5,16 @@
 #include "base/log.h"
 #include "disk/batch.h"
 #include "disk/conn.h"
+#include "disk/lock_step.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	BATCH_JOBS = 200,
@@ -50,12 +53,16 @@ struct database {
 	pthread_mutex_t lock;
 	pthread_cond_t work, reads, grown;
 	struct lane lanes[LANES];
-	size_t next_lane, waiting, wanted; /* wanted: so many waiting wake the writer */
-	size_t crowd;                      /* the writer's: jobs of the last batch */
-	int64_t commit_us;                 /* how long it took */
-	int64_t submission_ms;             /* when somebody last submitted */
+	atomic_size_t waiting;    /* jobs in the lanes; changed under the lock */
+	size_t next_lane, wanted; /* wanted: so many waiting wake the writer */
+	bool asleep;              /* the writer, until somebody wakes it */
+	struct lock_step steps;   /* the writer's */
+	size_t crowd;             /* the writer's: jobs of the last batch */
+	int64_t commit_us;        /* how long it took */
+	int64_t submission_ms;    /* when somebody last submitted */
 	struct read_job *first_read, **last_read;
-	bool ending, checkpoint_wanted, checkpoint_ending;
+	atomic_bool ending; /* changed under the lock */
+	bool checkpoint_wanted, checkpoint_ending;
 };
 
 static int make_schema(struct db_conn *c, const char *const *schemas, struct err *e)
@@ -236,13 +243,36 @@ static void await_crowd(struct database *d)
 	d->wanted = 1;
 }
 
-static size_t count(const struct db_node *batch)
+/* Asleep until there is work, and as much of it as it pays to wait for. Under the lock. */
+static void await_work(struct database *d)
 {
-	size_t n = 0;
+	d->asleep = true;
+	while (d->waiting == 0 && !d->ending)
+		pthread_cond_wait(&d->work, &d->lock);
+	lock_step_came(&d->steps, clock_mono_us());
+	await_crowd(d);
+	d->asleep = false;
+}
 
-	for (; batch != NULL; batch = batch->next)
-		n++;
-	return n;
+/* Awake, and without the lock. */
+static void look_out(const struct database *d)
+{
+	while (d->waiting == 0 && !d->ending && lock_step_waits(&d->steps, clock_mono_us()))
+		;
+}
+
+static void note_end(struct database *d, const struct db_node *batch, int64_t began)
+{
+	int64_t now = clock_mono_us();
+	unsigned submissions = 0;
+
+	d->commit_us = now - began;
+	d->crowd = 0;
+	for (; batch != NULL; batch = batch->next) {
+		d->crowd++;
+		submissions += batch->job.lane == DB_LANE_SMTP;
+	}
+	lock_step_answered(&d->steps, now, submissions);
 }
 
 static void *write_loop(void *arg)
@@ -251,19 +281,17 @@ static void *write_loop(void *arg)
 
 	for (;;) {
 		pthread_mutex_lock(&d->lock);
-		while (d->waiting == 0 && !d->ending)
-			pthread_cond_wait(&d->work, &d->lock);
-		await_crowd(d);
+		await_work(d);
 		struct db_node *batch = take_batch(d);
 		pthread_mutex_unlock(&d->lock);
 		if (batch == NULL)
 			return NULL;
 		int64_t began = clock_mono_us();
 		batch_run(&d->writer, d->path, batch);
-		d->commit_us = clock_mono_us() - began;
-		d->crowd = count(batch);
+		note_end(d, batch, began);
 		loop_post(d->loop, run_dones, batch);
 		after_commit(d);
+		look_out(d);
 	}
 }
 
@@ -335,6 +363,7 @@ void database_start(struct database *d, struct loop *l)
 	sigset_t all, before;
 
 	d->loop = l;
+	lock_step_init(&d->steps, sysconf(_SC_NPROCESSORS_ONLN));
 	d->submission_ms = clock_mono_ms() - SHARED_MS;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -358,9 +387,11 @@ void database_submit(struct database *d, const struct db_job *job)
 	*lane->last = n;
 	lane->last = &n->next;
 	d->waiting++;
-	if (d->waiting >= d->wanted)
-		pthread_cond_signal(&d->work);
+	bool wake = d->asleep && d->waiting >= d->wanted;
 	pthread_mutex_unlock(&d->lock);
+	/* Under the lock it would wake only to find that taken. */
+	if (wake)
+		pthread_cond_signal(&d->work);
 }
 
 void database_read(struct database *d, int (*fn)(struct db_conn *c, void *arg, struct err *e),

@@ -2,7 +2,8 @@
  *
  * Jobs that arrive while a commit is under way share the next one (at most 200 jobs or 1 MiB, round-robin over
  * lanes, after those of mail programs, which have up to half of it), so load makes batches and idleness makes none:
- * there is no timer. */
+ * there is no timer. Behind a commit for one client the writer may stay awake for the next job, a fraction of a
+ * millisecond at most (disk/lock_step.h). */
 #ifndef OFM_DISK_DATABASE_H
 #define OFM_DISK_DATABASE_H
 
