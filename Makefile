@@ -180,7 +180,7 @@ $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIB)
 
 BENCH_BIN := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(filter-out tests/bench/kit.c,$(wildcard tests/bench/*.c)))
 .PHONY: bench bench-build bench-sorter
-# Side by side with its peers; B=B4 (or B="B1 B2"): those jobs alone, JSON=file: the figures, ROUNDS=, SCALE=.
+# Side by side with its peers; B=B4 (or B="B1 B2"): those jobs alone, JSON=file.json: the figures and a chart, ROUNDS=, SCALE=.
 bench:
 	@tools/deps.sh build test bench
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all bench-build

@@ -9,6 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import chart  # noqa: E402
 from rig import contest, report, ward  # noqa: E402
 from jobs import b10_log, b1_accept, b3_pop3, b4_collect, b6_send, b7_sort, b8_memory, b9_growth, costs, load  # noqa: E402
 
@@ -34,7 +35,7 @@ def main():
     a.add_argument("jobs", nargs="*", help="B1 … B10, L (latency under load), G (growth), C (costs); without any, all")
     a.add_argument("--rounds", type=int, default=3)
     a.add_argument("--scale", type=float, default=1.0, help="so much of each job's usual work")
-    a.add_argument("--json", help="writes the figures there, over those of the same jobs")
+    a.add_argument("--json", help="writes the figures there, over those of the same jobs, and beside it the chart, as .svg")
     a.add_argument("--table", metavar="FILE.json", help="no job: prints what the file holds as Markdown")
     o = a.parse_args()
     if o.table:
@@ -51,6 +52,8 @@ def main():
           f"{os.cpu_count()} processors")
     if o.json:
         keep(pathlib.Path(o.json), rows, before)
+        data = json.loads(pathlib.Path(o.json).read_text())
+        pathlib.Path(o.json).with_suffix(".svg").write_text(chart.chart(list(chart.rows_of(data))))
     for f in failed:
         print("FAILED " + f)
     return 1 if failed else 0

@@ -89,9 +89,11 @@ def test_what_is_lost_doubled_or_damaged_is_seen(tmp_path, numbers, tail, fault)
 def test_a_part_of_the_work_is_told():
     c = object.__new__(b4_collect.Collecting)
     c.boxes, c.messages, c.ms = 100, 40, 0
-    contestants, told = b4_collect.everybody(c)
+    contestants, told = b4_collect.everybody(c, b4_collect.ARRANGEMENTS)
     assert {"mpop", "mpop ×20", "fetchmail", "fetchmail ×20", "fdm", "fdm ×20", "getmail6", "getmail6 ×20"} <= set(contestants)
     assert told["getmail6 ×20"] == "20 × 20, times 10" and "mpop" not in told
+    c.boxes, c.messages = 1, 1000
+    assert b4_collect.everybody(c, [("mpop", 1), ("fetchmail", 1)])[1] == {"fetchmail": "1 × 100, times 10"}
 
 
 @pytest.mark.parametrize("figures", [{"messages": 9, "damaged": 0, "again": 0}, {"messages": 10, "damaged": 1, "again": 0},

@@ -82,7 +82,7 @@ def b6(o):
     rows, messages, four = [], o.scaled(1000), "Postfix, 4 connections"
     for chunking in (True, False):
         for ms in (60, 0) if chunking else (60,):
-            few = o.scaled(200) if ms else messages  # four connections far away take a minute for a thousand
+            few = o.scaled(100) if ms else messages  # four connections far away take a minute for a thousand
             contestants = {"ofmsrv": lambda: ours(chunking, ms, messages),
                            "Postfix": lambda: postfix(chunking, ms, messages, 100),
                            four: lambda: postfix(chunking, ms, few, 4)}

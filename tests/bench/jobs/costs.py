@@ -132,7 +132,7 @@ def send_ours(messages):
 
 
 def send_postfix(messages):
-    """Its calls are not counted: reloaded, so that it lets go of what it holds, it blocks on its own log when strace slows it."""
+    """Its calls are not counted: its master blocks on its own log when strace slows it."""
     def release(p):
         p.set("defer_transports =")
         time.sleep(1)

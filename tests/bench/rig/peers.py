@@ -98,19 +98,27 @@ class Postfix:
         fill("postfix-master.cf", self.home / "etc/master.cf", **values)
         (self.home / "etc/dynamicmaps.cf").write_text("")
         self.folders = [self.home / "mail" / f"u{i}" for i in range(users)]
-        self.postfix("start")
-        scratch.wait_for(lambda: greets(self.port), 30, lambda: "Postfix: " + scratch.tail(self.home / "maillog"))
-        self.pid = int((self.home / "queue/pid/master.pid").read_text())
+        self.start()
 
     def postfix(self, *args, program="postfix"):
         subprocess.run([f"/usr/sbin/{program}", "-c", str(self.home / "etc"), *args], stdin=subprocess.DEVNULL,
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=True)
 
+    def start(self):
+        self.postfix("start")
+        scratch.wait_for(lambda: greets(self.port), 30, lambda: "Postfix: " + scratch.tail(self.home / "maillog"))
+        self.pid = int((self.home / "queue/pid/master.pid").read_text())
+
+    def stop(self):
+        self.postfix("stop")
+        scratch.wait_for(lambda: not scratch.listens(self.port), 30, "Postfix's end")
+
     def set(self, line):
-        """One more line of main.cf, in force at once."""
+        """One more line of main.cf. It is started anew, since a master that is told to reload can block on its own log."""
+        self.stop()
         with open(self.home / "etc/main.cf", "a") as f:
             f.write(line + "\n")
-        self.postfix("reload")
+        self.start()
 
     def deferred(self):
         return sum(len(files) for _, _, files in os.walk(self.home / "queue/deferred"))
@@ -129,9 +137,14 @@ class Postfix:
             shutil.rmtree(f, ignore_errors=True)
 
     def close(self):
-        self.postfix("stop")
-        scratch.wait_for(lambda: not scratch.listens(self.port), 30, "Postfix's end")
-        scratch.remove(self.home)
+        try:
+            self.stop()
+        except (AssertionError, subprocess.SubprocessError):
+            for pid in memory.family(self.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        finally:
+            scratch.remove(self.home)
 
 
 class Roomed:
