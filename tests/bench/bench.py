@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import chart  # noqa: E402
-from rig import contest, report, ward  # noqa: E402
+from rig import contest, growth, report, ward  # noqa: E402
 from jobs import b10_log, b1_accept, b3_pop3, b4_collect, b6_send, b7_sort, b8_memory, b9_growth, costs, load  # noqa: E402
 
 JOBS = {**b1_accept.JOBS, **b3_pop3.JOBS, **b4_collect.JOBS, **b6_send.JOBS, **b7_sort.JOBS,
@@ -35,7 +35,7 @@ def main():
     a.add_argument("jobs", nargs="*", help="B1 … B10, L (latency under load), G (growth), C (costs); without any, all")
     a.add_argument("--rounds", type=int, default=3)
     a.add_argument("--scale", type=float, default=1.0, help="so much of each job's usual work")
-    a.add_argument("--json", help="writes the figures there, over those of the same jobs, and beside it the chart, as .svg")
+    a.add_argument("--json", help="writes the figures there, over those of the same jobs, and beside it the charts, as .svg and .growth.svg")
     a.add_argument("--table", metavar="FILE.json", help="no job: prints what the file holds as Markdown")
     o = a.parse_args()
     if o.table:
@@ -48,12 +48,16 @@ def main():
     with ward.Ward() as w:
         rows, failed = run(wanted, Options(o.rounds, o.scale), w)
     print(report.text(rows))
+    if curves(rows):
+        print(growth.markdown(curves(rows)))
     print(f"load average {before['loadavg'][0]:.1f} at the start, {os.getloadavg()[0]:.1f} at the end, "
           f"{os.cpu_count()} processors")
     if o.json:
         keep(pathlib.Path(o.json), rows, before)
         data = json.loads(pathlib.Path(o.json).read_text())
         pathlib.Path(o.json).with_suffix(".svg").write_text(chart.chart(list(chart.rows_of(data))))
+        grown = curves([contest.Row.of_json(r) for r in data["rows"]])
+        pathlib.Path(o.json).with_suffix(".growth.svg").write_text(growth.svg(grown))
     for f in failed:
         print("FAILED " + f)
     return 1 if failed else 0
@@ -82,7 +86,13 @@ def table(path):
     for r in json.loads(pathlib.Path(path).read_text())["rows"]:
         rows.append(contest.Row.of_json(r))
     print(report.markdown(rows))
+    print()
+    print(growth.markdown(curves(rows)))
     return 0
+
+
+def curves(rows):
+    return growth.curves([(r.what, r.unit, r.ours()) for r in rows if r.job in ("B9", "G")])
 
 
 def keep(path, rows, before):

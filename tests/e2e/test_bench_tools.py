@@ -10,7 +10,7 @@ import pytest
 from lib import scratch
 
 sys.path.insert(0, str(scratch.ROOT / "tests/bench"))
-from rig import collectors, contest, folding, mail, peers, report  # noqa: E402
+from rig import collectors, contest, folding, growth, mail, peers, report  # noqa: E402
 from jobs import b1_accept, b4_collect, b6_send  # noqa: E402
 import chart  # noqa: E402
 
@@ -184,3 +184,21 @@ def test_the_tree_is_in_order_and_joins_what_is_one_path():
 def test_the_heaviest_paths_are_those_that_stay():
     assert folding.text(FOLDED, 4) == [" 60.0 %  loop", " 30.0 %    answer", " 30.0 %    read", " 40.0 %  writer › commit › flush"]
     assert len(folding.text(FOLDED, 100)) == 6
+
+
+# ---- growth ----
+
+def test_names_that_differ_in_their_size_are_a_curve():
+    found = growth.curves([("start with 1,000 users", "s", 2), ("start with 100 users", "s", 1), ("start with 9 rules", "s", 1),
+                           ("collect 100 accounts × 20 with 30 on record", "s", 3), ("collect 100 accounts × 20 with 300 on record", "s", 30)])
+    assert [(c.what, c.points) for c in found] == [("start with N users", [(100, 1), (1000, 2)]),
+                                                   ("collect 100 accounts × 20 with N on record", [(30, 3), (300, 30)])]
+    assert [c.steeper() for c in found] == [False, False]
+    assert found[1].exponent() == pytest.approx(1)
+
+
+def test_what_grows_steeper_than_linear_is_said():
+    found = growth.curves([(f"start with {n:,} users", "s", v) for n, v in ((10, 1), (100, 1), (1000, 100))])
+    assert found[0].steeper() and "STEEPER" in growth.markdown(found)
+    svg = xml.etree.ElementTree.fromstring(growth.svg(found))
+    assert len(svg.findall("{http://www.w3.org/2000/svg}circle")) == 3

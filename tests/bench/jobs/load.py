@@ -1,5 +1,5 @@
 """L: what a user waits while 100 accounts are being collected and a mailbox of 100,000 messages is opened, over and over.
-G: starting with much of everything, after a crash too."""
+G: starting with more and more of everything, after a crash too."""
 import concurrent.futures
 import contextlib
 import sqlite3
@@ -119,10 +119,21 @@ def ledger(n, boxes=100, messages=20):
         ca.close()
 
 
+def rules(n):
+    return {f"rule r{i}": {"field": "Subject", "contains": f"word{i}", "deliver": "u0"} for i in range(n)}
+
+
 def growth(o):
-    rules = {f"rule r{i}": {"field": "Subject", "contains": f"word{i}", "deliver": "u0"} for i in range(10000)}
-    figures = [*grown("1,000 users", {}, 1000), *grown("10,000 rules", rules), *outqueue(o.scaled(100000)),
-               *ledger(o.scaled(30000)), *ledger(o.scaled(3000000))]
+    """Each at several sizes, so that a curve can be seen (rig/growth.py)."""
+    figures = []
+    for n in (100, 300, 1000):
+        figures += grown(f"{n:,} users", {}, n)
+    for n in (1000, 3000, 10000):
+        figures += grown(f"{n:,} rules", rules(n))
+    for n in (10000, 30000, 100000):
+        figures += outqueue(o.scaled(n))
+    for n in (30000, 300000, 3000000):
+        figures += ledger(o.scaled(n))
     return [Row("G", what, unit, {"ofmsrv": [v]}, better="less") for what, unit, v in figures]
 
 
