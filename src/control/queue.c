@@ -11,35 +11,6 @@ enum { HEADER_SHOWN_MAX = 64 * 1024 };
 
 /* ---- queue: pages by id, so that a queue of any length costs bounded memory and is whole while it changes ---- */
 
-struct ids {
-	const char *after;
-	char **v;
-	size_t n, cap;
-};
-
-static void collect_id(void *arg, const struct sender_entry *en)
-{
-	struct ids *ids = arg;
-
-	if (ids->after != NULL && strcmp(en->id, ids->after) <= 0)
-		return;
-	if (ids->n == ids->cap) {
-		ids->cap = ids->cap > 0 ? 2 * ids->cap : 256;
-		ids->v = xreallocarray(ids->v, ids->cap, sizeof *ids->v);
-	}
-	ids->v[ids->n++] = xstrdup(en->id);
-}
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-struct page {
-	const char *from, *to; /* both inclusive */
-	json_t *v;
-};
-
 /* What of a message is told in one row. */
 static void summarize(json_t *o, const struct sender_entry *en)
 {
@@ -77,35 +48,20 @@ static json_t *envelope(const struct sender_entry *en)
 
 static void render_row(void *arg, const struct sender_entry *en)
 {
-	struct page *p = arg;
+	json_t *rows = arg, *o = envelope(en);
 
-	if (strcmp(en->id, p->from) < 0 || strcmp(en->id, p->to) > 0)
-		return;
-	json_t *o = envelope(en);
 	summarize(o, en);
-	json_array_append_new(p->v, o);
+	json_array_append_new(rows, o);
 }
 
 void control_queue_list(struct control_client *cl, const char *after)
 {
-	struct sender *sender = cl->control->deps.sender;
-	struct ids ids = {.after = after};
 	json_t *reply = codec_ok(), *rows = json_array();
+	bool more = sender_page(cl->control->deps.sender, after, CONTROL_PAGE, render_row, rows);
 
-	sender_list(sender, collect_id, &ids);
-	if (ids.n > 1)
-		qsort(ids.v, ids.n, sizeof *ids.v, by_text);
-	size_t n = ids.n < CONTROL_PAGE ? ids.n : CONTROL_PAGE;
-	if (n > 0) {
-		struct page p = {ids.v[0], ids.v[n - 1], rows};
-		sender_list(sender, render_row, &p);
-	}
 	json_object_set_new(reply, "messages", rows);
-	codec_set_bool(reply, "more", ids.n > n);
+	codec_set_bool(reply, "more", more);
 	control_client_reply(cl, reply);
-	for (size_t i = 0; i < ids.n; i++)
-		free(ids.v[i]);
-	free(ids.v);
 }
 
 /* ---- queue show: the header section is read by a worker ---- */

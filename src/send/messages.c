@@ -34,6 +34,19 @@ static void schedule(struct message *m)
 	}
 }
 
+/* In the order of ids, which is that of arrival: so it almost always goes to the end. */
+static void insert(struct sender *s, struct message *m)
+{
+	struct message *before = TAILQ_LAST(&s->messages, message_list);
+
+	while (before != NULL && strcmp(before->q->id, m->q->id) > 0)
+		before = TAILQ_PREV(before, message_list, all);
+	if (before != NULL)
+		TAILQ_INSERT_AFTER(&s->messages, before, m, all);
+	else
+		TAILQ_INSERT_HEAD(&s->messages, m, all);
+}
+
 struct message *message_add(struct sender *s, struct outqueue_message *q)
 {
 	struct message **at = slot(s, q->id);
@@ -48,7 +61,7 @@ struct message *message_add(struct sender *s, struct outqueue_message *q)
 	m->t = xcalloc(q->nrecipients + 1, sizeof *m->t);
 	m->same_hash = *at;
 	*at = m;
-	TAILQ_INSERT_TAIL(&s->messages, m, all);
+	insert(s, m);
 	s->n++;
 	s->next_due = -1;
 	schedule(m);

@@ -50,6 +50,10 @@ struct sender_entry { /* one waiting message, for `ofmctl queue` and status */
 	} * recipients;
 };
 void sender_list(const struct sender *s, void (*fn)(void *arg, const struct sender_entry *en), void *arg);
+/* At most so many of them, from the one behind the id `after` on (NULL: from the first), by ids, whether or not that
+ * one is still there; whether there are more. Costs what it shows. */
+bool sender_page(const struct sender *s, const char *after, size_t most,
+                 void (*fn)(void *arg, const struct sender_entry *en), void *arg);
 size_t sender_length(const struct sender *s);
 int64_t sender_oldest(const struct sender *s); /* wall seconds of queueing, 0 = empty */
 

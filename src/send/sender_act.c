@@ -17,28 +17,54 @@ static const char *state_name(const struct message *m, size_t i)
 	return m->t[i].sending ? "sending" : names[m->q->recipients[i].state];
 }
 
+static void show(const struct message *m, void (*fn)(void *arg, const struct sender_entry *en), void *arg)
+{
+	struct sender_recipient *v = xcalloc(m->q->nrecipients + 1, sizeof *v);
+
+	for (size_t i = 0; i < m->q->nrecipients; i++) {
+		const struct outqueue_recipient *r = &m->q->recipients[i];
+		v[i] = (struct sender_recipient){r->address, state_name(m, i), r->attempts, r->next_at, r->last_reply};
+	}
+	struct sender_entry en = {.id = m->q->id,
+	                          .from = m->q->entry.sender,
+	                          .size = m->q->size,
+	                          .queued_at = m->q->queued_at,
+	                          .held = m->q->held,
+	                          .nrecipients = m->q->nrecipients,
+	                          .recipients = v};
+	fn(arg, &en);
+	free(v);
+}
+
 void sender_list(const struct sender *s, void (*fn)(void *arg, const struct sender_entry *en), void *arg)
 {
 	const struct message *m = NULL;
 
 	TAILQ_FOREACH(m, &s->messages, all)
-	{
-		struct sender_recipient *v = xcalloc(m->q->nrecipients + 1, sizeof *v);
-		for (size_t i = 0; i < m->q->nrecipients; i++) {
-			const struct outqueue_recipient *r = &m->q->recipients[i];
-			v[i] = (struct sender_recipient){r->address, state_name(m, i), r->attempts, r->next_at,
-			                                 r->last_reply};
-		}
-		struct sender_entry en = {.id = m->q->id,
-		                          .from = m->q->entry.sender,
-		                          .size = m->q->size,
-		                          .queued_at = m->q->queued_at,
-		                          .held = m->q->held,
-		                          .nrecipients = m->q->nrecipients,
-		                          .recipients = v};
-		fn(arg, &en);
-		free(v);
-	}
+	show(m, fn, arg);
+}
+
+/* The first behind `after`, which may have gone meanwhile. */
+static const struct message *first_behind(const struct sender *s, const char *after)
+{
+	const struct message *m = after != NULL ? message_find(s, after) : NULL;
+
+	if (m != NULL)
+		return TAILQ_NEXT(m, all);
+	m = TAILQ_FIRST(&s->messages);
+	while (m != NULL && after != NULL && strcmp(m->q->id, after) <= 0)
+		m = TAILQ_NEXT(m, all);
+	return m;
+}
+
+bool sender_page(const struct sender *s, const char *after, size_t most,
+                 void (*fn)(void *arg, const struct sender_entry *en), void *arg)
+{
+	const struct message *m = first_behind(s, after);
+
+	for (; m != NULL && most > 0; m = TAILQ_NEXT(m, all), most--)
+		show(m, fn, arg);
+	return m != NULL;
 }
 
 size_t sender_length(const struct sender *s)
