@@ -202,14 +202,19 @@ static void run_dones(void *arg)
 	}
 }
 
+/* Whether the log is as long as it may get: then the writer moves it itself. The second connection may be at it already
+ * (SQLite waits for no checkpoint, whatever the timeout) and knows nothing of this commit: it has to begin anew. */
+static bool moved_by_writer(struct database *d)
+{
+	return conn_wal_pages(d->writer) >= WAL_RESTART &&
+	       sqlite3_wal_checkpoint_v2(db_handle(d->writer), NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL) ==
+	           SQLITE_OK;
+}
+
 static void after_commit(struct database *d)
 {
-	if (d->writer == NULL || conn_wal_pages(d->writer) < WAL_PASSIVE)
+	if (d->writer == NULL || conn_wal_pages(d->writer) < WAL_PASSIVE || moved_by_writer(d))
 		return;
-	if (conn_wal_pages(d->writer) >= WAL_RESTART) {
-		sqlite3_wal_checkpoint_v2(db_handle(d->writer), NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
-		return;
-	}
 	pthread_mutex_lock(&d->lock);
 	d->checkpoint_wanted = true;
 	pthread_cond_signal(&d->grown);

@@ -11,6 +11,7 @@
 static atomic_int fail_wal_syncs;  /* so many of the next flushes of the log fail */
 static atomic_int fail_wal_writes; /* so many of the next writes to the log find no space */
 static atomic_int fail_locks;      /* so many of the next locks cannot be had */
+static atomic_int slow_syncs_ms;   /* every flush of the database itself takes so much longer */
 static atomic_int wal_writes;      /* so many have reached the log */
 
 struct wrapped {
@@ -47,6 +48,8 @@ static int w_sync(sqlite3_file *f, int flags)
 {
 	if (((struct wrapped *)f)->wal && fail_wal_syncs > 0 && fail_wal_syncs-- > 0)
 		return SQLITE_IOERR_FSYNC;
+	if (!((struct wrapped *)f)->wal && slow_syncs_ms > 0)
+		sqlite3_sleep(slow_syncs_ms);
 	return real_of(f)->pMethods->xSync(real_of(f), flags);
 }
 static int w_size(sqlite3_file *f, sqlite3_int64 *n)

@@ -100,7 +100,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 	char *rm = xasprintf("rm -rf %s", w->dir);
 
-	fail_wal_syncs = fail_wal_writes = fail_locks = 0;
+	fail_wal_syncs = fail_wal_writes = fail_locks = slow_syncs_ms = 0;
 	database_free(&w->db);
 	loop_free(&w->loop);
 	assert_int_equal(system(rm), 0);
@@ -391,24 +391,46 @@ static off_t size_of(const char *path)
 	return st.st_size;
 }
 
+static void grows_by(struct world *w, unsigned megabytes)
+{
+	struct job *j = xmalloc(sizeof *j);
+
+	*j = (struct job){w, megabytes, false};
+	w->waiting++;
+	database_submit(w->db, &(struct db_job){insert_megabytes, NULL, on_done, j, 1, 100});
+	run(w);
+	assert_int_equal(w->outcome[megabytes], DB_COMMITTED);
+}
+
+static void await_size(struct world *w, off_t want)
+{
+	for (int i = 0; i < 1000 && size_of(w->path) < want; i++)
+		usleep(10000);
+	assert_true(size_of(w->path) >= want);
+}
+
 /* While the program runs, and beside the writer unless the log has grown very long. */
 static void the_log_moves_into_the_database(void **state)
 {
 	struct world *w = *state;
-	off_t want = 0;
 
-	for (unsigned megabytes = 20; megabytes <= 40; megabytes += 20) {
-		struct job *j = xmalloc(sizeof *j);
-		*j = (struct job){w, megabytes, false};
-		w->waiting++;
-		database_submit(w->db, &(struct db_job){insert_megabytes, NULL, on_done, j, 1, 100});
-		run(w);
-		assert_int_equal(w->outcome[megabytes], DB_COMMITTED);
-		want += (off_t)megabytes * 1000000;
-		for (int i = 0; i < 1000 && size_of(w->path) < want; i++)
-			usleep(10000);
-		assert_true(size_of(w->path) >= want);
-	}
+	grows_by(w, 20);
+	await_size(w, 20000000);
+	grows_by(w, 40);
+	await_size(w, 60000000);
+}
+
+/* What is committed while the second connection is about to end its work is not left to a next commit. */
+static void the_log_moves_though_it_is_being_moved(void **state)
+{
+	struct world *w = *state;
+
+	slow_syncs_ms = 1000;
+	grows_by(w, 20);
+	await_size(w, 20000000); /* written, and being flushed */
+	grows_by(w, 40);
+	slow_syncs_ms = 0;
+	await_size(w, 60000000);
 }
 
 /* ---- opening ---- */
@@ -504,6 +526,7 @@ int main(void)
 	    T(accounts_have_their_turn_all_the_same),
 	    T(a_reader_starts_afresh_after_a_failure),
 	    T(the_log_moves_into_the_database),
+	    T(the_log_moves_though_it_is_being_moved),
 	    T(damage_is_found_at_the_start),
 	    T(what_is_no_damage_is_left_alone),
 	};
