@@ -47,7 +47,7 @@ int maildir_root_fd(const struct maildir *m)
 
 struct slice maildir_base(const char *name)
 {
-	return slice_make(name, strcspn(name, ":"));
+	return slice_make(name, (size_t)(strchrnul(name, ':') - name));
 }
 
 /* One component of a path, never a way up or elsewhere. */

@@ -39,6 +39,7 @@ struct maildir_entry {
 	char *name;      /* as in the folder; lives in the list's arena */
 	uint64_t size;   /* octets on the wire */
 	int64_t arrived; /* wall seconds: from the name, or the file's mtime where it has none */
+	uint16_t base_n; /* of the name, so much tells the message: up to ':' */
 	bool in_cur;
 	bool ours; /* bytes are sent as they are; else bare LF becomes CRLF */
 	bool twin; /* another name would give the same unique id: see maildir_entry_uidl */
