@@ -66,21 +66,18 @@ static int rebuild_one(struct orphans *o, const char *id, uint64_t size, struct 
 	return rc;
 }
 
-static int look_at(struct orphans *o, const char *file, struct err *e)
+static int look_at(struct orphans *o, const char *id, struct err *e)
 {
-	size_t n = strlen(file);
-	struct stat st;
-
-	if (n <= 4 || n > 200 || file[0] == '.' || strcmp(file + n - 4, ".eml") != 0)
-		return 0;
-	if (fstatat(o->d->outqueue_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
-		return 0;
-	char *id = xstrndup(file, n - 4);
 	int rc = has_row(o->c, id, e);
-	if (rc == 0)
+
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	char *file = xasprintf("%s.eml", id);
+	struct stat st;
+	if (fstatat(o->d->outqueue_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
 		rc = rebuild_one(o, id, (uint64_t)st.st_size, e);
-	free(id);
-	return rc < 0 ? -1 : 0;
+	free(file);
+	return rc;
 }
 
 static DIR *open_list(int dirfd)
@@ -93,16 +90,36 @@ static DIR *open_list(int dirfd)
 	return dir;
 }
 
+static void add_id(struct strlist *ids, const char *file)
+{
+	size_t n = strlen(file);
+
+	if (n > 4 && n <= 200 && file[0] != '.' && strcmp(file + n - 4, ".eml") == 0)
+		strlist_add_slice(ids, slice_make(file, n - 4));
+}
+
+static int cmp_ids(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* In the order of the rows, so that a long queue is read once, not page by page in a folder's order. */
 static int rebuild_outqueue(struct orphans *o, struct err *e)
 {
 	DIR *dir = open_list(o->d->outqueue_fd);
+	struct strlist ids = {NULL, 0};
 	int rc = 0;
 
 	if (dir == NULL)
 		return err_errno(e, "outqueue");
-	for (const struct dirent *de; rc == 0 && (de = readdir(dir)) != NULL;)
-		rc = look_at(o, de->d_name, e);
+	for (const struct dirent *de; (de = readdir(dir)) != NULL;)
+		add_id(&ids, de->d_name);
 	closedir(dir);
+	if (ids.n > 1)
+		qsort(ids.v, ids.n, sizeof *ids.v, cmp_ids);
+	for (size_t i = 0; rc == 0 && i < ids.n; i++)
+		rc = look_at(o, ids.v[i], e);
+	strlist_free(&ids);
 	return rc;
 }
 
