@@ -11,29 +11,29 @@
 
 /* ---- list ---- */
 
-/* All pages in one array. NULL after an error on stderr. */
-static json_t *fetch_all(struct client *c)
+/* fn with each page's rows, which go with it: of a long queue little is in memory at once. -1 after an error on stderr.
+ */
+static int each_page(struct client *c, void (*fn)(void *arg, json_t *rows), void *arg)
 {
 	struct control_request r = {.verb = CONTROL_QUEUE};
-	json_t *all = json_array();
 	bool more = true;
+	int rc = 0;
 
-	while (more) {
+	while (more && rc == 0) {
 		json_t *reply = client_ask(c, &r, CLIENT_PATIENCE, NULL, NULL);
-		if (reply == NULL || !client_ok(reply)) {
-			json_decref(reply);
-			json_decref(all);
-			all = NULL;
-			break;
+		json_t *rows = json_object_get(reply, "messages");
+		if (reply != NULL && client_ok(reply)) {
+			fn(arg, rows);
+			more = client_bool(reply, "more");
+			free(r.after);
+			r.after = xstrdup(client_text(json_array_get(rows, json_array_size(rows) - 1), "id"));
+		} else {
+			rc = -1;
 		}
-		json_array_extend(all, json_object_get(reply, "messages"));
-		more = client_bool(reply, "more");
-		free(r.after);
-		r.after = xstrdup(client_text(json_array_get(all, json_array_size(all) - 1), "id"));
 		json_decref(reply);
 	}
 	free(r.after);
-	return all;
+	return rc;
 }
 
 static void recipients_cell(struct table *t, const json_t *m)
@@ -65,37 +65,57 @@ static void message_row(struct table *t, const json_t *m, int64_t now)
 	table_cell(t, client_text(m, "last_reply"));
 }
 
-static void print_list(const json_t *all, bool tty)
+static void add_rows(void *arg, json_t *rows)
 {
-	struct table *t = table_new("ID FROM TO >SIZE >AGE STATE >TRIES NEXT_TRY LAST_REPLY");
 	int64_t now = clock_wall_s();
 	size_t i;
 	json_t *m;
 
-	json_array_foreach(all, i, m) message_row(t, m, now);
+	json_array_foreach(rows, i, m) message_row(arg, m, now);
+}
+
+static int print_list(struct client *c, bool tty)
+{
+	struct table *t = table_new("ID FROM TO >SIZE >AGE STATE >TRIES NEXT_TRY LAST_REPLY");
+	int rc = each_page(c, add_rows, t);
+
+	if (rc != 0 || table_rows(t) == 0) {
+		if (rc == 0)
+			puts("The queue is empty.");
+		table_free(&t);
+		return rc;
+	}
 	table_print(&t, tty);
+	return 0;
+}
+
+static void keep_rows(void *arg, json_t *rows)
+{
+	json_array_extend(arg, rows);
+}
+
+static int print_list_json(struct client *c)
+{
+	json_t *all = json_array();
+	int rc = each_page(c, keep_rows, all);
+
+	if (rc == 0) {
+		json_t *wrap = json_object();
+		json_object_set(wrap, "messages", all);
+		client_print_json(wrap);
+		json_decref(wrap);
+	}
+	json_decref(all);
+	return rc;
 }
 
 static int list(const struct ctl_options *o)
 {
 	struct client *c = client_open(o);
-	json_t *all = c != NULL ? fetch_all(c) : NULL;
+	int rc = c == NULL ? -1 : o->json ? print_list_json(c) : print_list(c, o->out_is_tty);
 
 	client_close(&c);
-	if (all == NULL)
-		return 1;
-	if (o->json) {
-		json_t *wrap = json_object();
-		json_object_set(wrap, "messages", all);
-		client_print_json(wrap);
-		json_decref(wrap);
-	} else if (json_array_size(all) == 0) {
-		puts("The queue is empty.");
-	} else {
-		print_list(all, o->out_is_tty);
-	}
-	json_decref(all);
-	return 0;
+	return rc == 0 ? 0 : 1;
 }
 
 /* ---- show ---- */
