@@ -2,6 +2,7 @@
 import subprocess
 import time
 
+from lib import scratch
 from rig import mail, memory, peers, tools
 from rig.contest import Contest, Row, Stalled
 
@@ -36,6 +37,12 @@ def patient(server, messages, connections):
         raise Stalled(f"stalled after {arrived} of {messages}") from e
 
 
+def null(messages, connections):
+    """What the load generator reaches where nothing is stored."""
+    with tools.Server("null_smtp", scratch.free_port(), size=SIZE) as s:
+        return messages / tools.run("smtp_load", port=s.port, connections=connections, messages=messages, size=SIZE)["seconds"]
+
+
 def duel(o, job, connections, work, limits):
     """work: messages for each; a round should take seconds for everybody."""
     servers, told = peers.present([peers.Ours, *PEERS])
@@ -50,10 +57,10 @@ def duel(o, job, connections, work, limits):
 
 
 def b1(o):
-    files = "file a message, 16 threads"
+    files, nothing = "file a message, 16 threads", "null server"
     c = duel(o, "B1", 20, {"ofmsrv": o.scaled(20000), "Postfix": o.scaled(2000), "OpenSMTPD": o.scaled(400), "Exim": o.scaled(400)},
-             {files: lambda: tools.limit("files", o.scaled(6000))})
-    limits = c.row("", [files])
+             {files: lambda: tools.limit("files", o.scaled(6000)), nothing: lambda: null(o.scaled(20000), 20)})
+    limits = c.row("", [files, nothing])
     unknown = {n: t for n, t in c.told.items() if n not in c.row("cpu")}
     if "Exim" in c.row("accepted"):
         unknown["Exim"] = "not counted, since it does not wait for the processes that deliver"
@@ -70,10 +77,12 @@ def b1(o):
 
 
 def b2(o):
-    append = "4 KB append + fdatasync"
+    append, nothing, both = "4 KB append + fdatasync", "null server", "one behind the other"
     c = duel(o, "B2", 1, {"ofmsrv": o.scaled(4000), "Postfix": o.scaled(1000), "OpenSMTPD": o.scaled(200), "Exim": o.scaled(200)},
-             {append: lambda: tools.limit("append", o.scaled(4000))})
-    return [Row("B2", "SMTP in, 1 connection, 4 KB: accepted", "messages/s", c.row("accepted"), c.row("", [append]),
+             {append: lambda: tools.limit("append", o.scaled(4000)), nothing: lambda: null(o.scaled(4000), 1)})
+    limits = c.row("", [append, nothing])
+    limits[both] = [1 / (1 / a + 1 / b) for a, b in zip(limits[append], limits[nothing])]
+    return [Row("B2", "SMTP in, 1 connection, 4 KB: accepted", "messages/s", c.row("accepted"), limits,
                 [("≥ 5 × Postfix", 5, "Postfix"), ("≥ 50 % of the limit", 0.5, append)], told=c.told)]
 
 

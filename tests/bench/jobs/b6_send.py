@@ -7,6 +7,7 @@ from rig import peers, tools
 from rig.contest import Contest, Row
 
 SIZE, FAR = 4096, "far.example"
+AT_RISK = 4 * 20  # connections × transactions without a reply
 
 
 @contextlib.contextmanager
@@ -90,7 +91,9 @@ def b6(o):
             c = Contest(o.rounds, contestants, f"B6 {ms} ms", told=told)
             what = f"send {messages} to a relay {'with' if chunking else 'without'} CHUNKING, {ms} ms"
             most = ", ".join(f"{n}: {v[-1]:.0f}" for n, v in c.row("connections").items())
-            rows.append(Row("B6", what, "messages/s", c.row(""), None, [("≥ 3 × Postfix", 3, "Postfix")] if chunking and ms else (),
+            # No more may be on their way at once, or a crash would send more of them again (docs/QUEUE.md).
+            limits = {f"{AT_RISK} a round trip": [1000 * AT_RISK / ms]} if chunking and ms else None
+            rows.append(Row("B6", what, "messages/s", c.row(""), limits, [("≥ 3 × Postfix", 3, "Postfix")] if chunking and ms else (),
                             note=f"connections {most}", told=told))
             if not chunking:
                 rows.append(Row("B6", "the same, for each connection", "messages/s", c.row("each"), None,
