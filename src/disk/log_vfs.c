@@ -10,8 +10,11 @@
 
 enum {
 	HOLD_MAX = 120 * 1024, /* SQLite's own file system takes no more than 131,071 bytes at once */
-	FRAME_HEADER = 24,     /* https://www.sqlite.org/fileformat2.html#walformat */
-	AFTER_COMMIT = 4       /* in it: the database's pages after the commit; 0 in other frames */
+	AHEAD = 1024 * 1024,   /* so much the log grows at a time, */
+	GROW_BY =
+	    16 * 1024,     /* in such pieces: the kernel writes a page that came in a large piece back as part of it */
+	FRAME_HEADER = 24, /* https://www.sqlite.org/fileformat2.html#walformat */
+	AFTER_COMMIT = 4   /* in it: the database's pages after the commit; 0 in other frames */
 };
 
 struct log_vfs {
@@ -25,6 +28,7 @@ struct log_file {
 	int n, room;
 	bool commit;         /* the next page ends a transaction */
 	sqlite3_int64 end;   /* where the last write ended; -1 = unknown */
+	sqlite3_int64 reach; /* so long it is at least, as far as anybody has looked */
 	sqlite3_int64 lost;  /* from here on what was held could not be written; -1 = nothing was */
 	sqlite3_file real[]; /* as large as it wants to be */
 };
@@ -41,6 +45,36 @@ static const sqlite3_io_methods *real_methods(sqlite3_file *f)
 
 /* ---- holding ---- */
 
+/* A log that grows makes each of its flushes write the file's new length too, which on a journal costs as much again as
+ * the flush itself. So it grows by much at a time. SQLite reads a log up to the first frame that is none of it. */
+static void grow_ahead(struct log_file *l, sqlite3_int64 end)
+{
+	const sqlite3_io_methods *m = l->real->pMethods;
+	sqlite3_int64 at;
+
+	if (end <= l->reach || m->xFileSize(l->real, &at) != SQLITE_OK)
+		return;
+	l->reach = at > end ? at : end + AHEAD;
+	if (at > end)
+		return;
+	char *nothing = xcalloc(1, GROW_BY);
+	for (int n; at < l->reach; at += n) {
+		n = l->reach - at < GROW_BY ? (int)(l->reach - at) : GROW_BY;
+		if (m->xWrite(l->real, nothing, n, at) != SQLITE_OK)
+			break; /* no matter: it grows as it is written, then */
+	}
+	free(nothing);
+}
+
+static int write_real(struct log_file *l, const void *p, int n, sqlite3_int64 at)
+{
+	int rc = l->real->pMethods->xWrite(l->real, p, n, at);
+
+	if (rc == SQLITE_OK)
+		grow_ahead(l, at + n);
+	return rc;
+}
+
 static int pass_on(struct log_file *l)
 {
 	int n = l->n;
@@ -48,7 +82,7 @@ static int pass_on(struct log_file *l)
 	l->n = 0;
 	if (n == 0)
 		return SQLITE_OK;
-	int rc = l->real->pMethods->xWrite(l->real, l->held, n, l->end - n);
+	int rc = write_real(l, l->held, n, l->end - n);
 	if (rc != SQLITE_OK) {
 		l->lost = l->end - n;
 		l->end = -1;
@@ -95,7 +129,7 @@ static int log_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 	if (rc != SQLITE_OK)
 		return rc;
 	l->end = at + n;
-	return real_methods(f)->xWrite(l->real, p, n, at);
+	return write_real(l, p, n, at);
 }
 
 static int log_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
@@ -110,6 +144,7 @@ static int log_truncate(sqlite3_file *f, sqlite3_int64 n)
 	int rc = pass_on(log_of(f));
 
 	log_of(f)->end = -1;
+	log_of(f)->reach = 0;
 	return rc != SQLITE_OK ? rc : real_methods(f)->xTruncate(log_of(f)->real, n);
 }
 

@@ -6,6 +6,9 @@
  * is complete, and the write that brings its last page tells of any failure, as ever; what was held and could not be
  * written belongs to that transaction alone.
  *
+ * And the log grows by a megabyte of zeros at a time, behind what was just written; where that cannot be, as it is
+ * written.
+ *
  * Files that are no log, and all that does not open, read or write, are the default file system's. */
 #ifndef OFM_DISK_LOG_VFS_H
 #define OFM_DISK_LOG_VFS_H

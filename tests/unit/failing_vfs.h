@@ -10,6 +10,7 @@
 
 static atomic_int fail_wal_syncs;  /* so many of the next flushes of the log fail */
 static atomic_int fail_wal_writes; /* so many of the next writes to the log find no space */
+static atomic_int wal_room;        /* the log finds no space beyond so many bytes; 0 = all there is */
 static atomic_int fail_locks;      /* so many of the next locks cannot be had */
 static atomic_int slow_syncs_ms;   /* every flush of the database itself takes so much longer */
 static atomic_int wal_writes;      /* so many have reached the log */
@@ -37,6 +38,8 @@ static int w_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 {
 	wal_writes += ((struct wrapped *)f)->wal;
 	if (((struct wrapped *)f)->wal && fail_wal_writes > 0 && fail_wal_writes-- > 0)
+		return SQLITE_FULL;
+	if (((struct wrapped *)f)->wal && wal_room > 0 && at + n > wal_room)
 		return SQLITE_FULL;
 	return real_of(f)->pMethods->xWrite(real_of(f), p, n, at);
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -47,7 +48,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 	char *rm = xasprintf("rm -rf %s", w->dir);
 
-	fail_wal_writes = 0;
+	fail_wal_writes = wal_room = 0;
 	conn_close(&w->c);
 	assert_int_equal(system(rm), 0);
 	free(rm);
@@ -138,6 +139,75 @@ static void a_write_that_fails_commits_nothing(void **state)
 	assert_int_equal(rows(w), 2);
 }
 
+static int64_t log_length(const struct world *w)
+{
+	char *log = xasprintf("%s-wal", w->path);
+	struct stat st;
+	int64_t n = stat(log, &st) == 0 ? st.st_size : -1;
+
+	free(log);
+	return n;
+}
+
+/* So that a flush seldom has to write how long the file has become. */
+static void the_log_grows_by_much_at_a_time(void **state)
+{
+	struct world *w = *state;
+	int64_t n = log_length(w);
+
+	assert_true(n >= 1024 * 1024);
+	for (int i = 0; i < 50; i++)
+		run(w, "INSERT INTO t VALUES(randomblob(5000))");
+	assert_int_equal(log_length(w), n);
+	run(w, "INSERT INTO t VALUES(randomblob(1000000))");
+	assert_true(log_length(w) >= n + 1024 * 1024);
+	run(w, "PRAGMA wal_checkpoint(TRUNCATE)");
+	assert_int_equal(log_length(w), 0);
+	run(w, "INSERT INTO t VALUES(1)");
+	assert_true(log_length(w) >= 1024 * 1024 && log_length(w) < n + 1024 * 1024);
+	assert_int_equal(rows(w), 52);
+}
+
+/* A crash leaves database and log as they are; whoever opens them then reads what was committed, and what is added
+ * comes behind it. */
+static void what_lies_behind_the_log_is_no_part_of_it(void **state)
+{
+	struct world *w = *state, after = {.c = NULL};
+	struct err e = {0, ""};
+
+	for (int i = 1; i <= 20; i++) {
+		run(w, "INSERT INTO t VALUES(randomblob(5000))");
+		char *copy = xasprintf("cd %s && cp t.db crashed.db && cp t.db-wal crashed.db-wal", w->dir);
+		assert_int_equal(system(copy), 0);
+		free(copy);
+		after.path = xasprintf("%s/crashed.db", w->dir);
+		after.c = conn_open(after.path, false, &e);
+		assert_non_null(after.c);
+		assert_int_equal(db_number(after.c, "SELECT count(*) FROM t", &e), i);
+		run(&after, "INSERT INTO t VALUES(2)");
+		assert_int_equal(rows(&after), i + 1);
+		conn_close(&after.c);
+		free(after.path);
+	}
+}
+
+static void a_log_that_cannot_grow_ahead_takes_what_fits(void **state)
+{
+	struct world *w = *state;
+	struct err e = {0, ""};
+	int fit = 0;
+
+	run(w, "PRAGMA wal_checkpoint(TRUNCATE)");
+	for (wal_room = 300 * 1000; db_exec(w->c, "INSERT INTO t VALUES(randomblob(5000))", &e) == 0; fit++)
+		assert_true(fit < 300);
+	assert_int_equal(e.code & 0xff, SQLITE_FULL);
+	assert_true(fit > 15 && log_length(w) <= wal_room);
+	assert_int_equal(rows(w), fit);
+	wal_room = 0;
+	run(w, "INSERT INTO t VALUES(1)");
+	assert_int_equal(rows(w), fit + 1);
+}
+
 /* Wherever the write fails in a transaction of many: nothing of it counts, and the next one is whole. */
 static void a_long_transaction_fails_as_a_whole(void **state)
 {
@@ -199,6 +269,9 @@ int main(void)
 	    T(a_write_that_fails_commits_nothing),
 	    T(a_long_transaction_fails_as_a_whole),
 	    T(what_is_lost_is_not_committed_around),
+	    T(the_log_grows_by_much_at_a_time),
+	    T(what_lies_behind_the_log_is_no_part_of_it),
+	    T(a_log_that_cannot_grow_ahead_takes_what_fits),
 	};
 
 	return cmocka_run_group_tests_name("log_vfs", tests, install_vfs, NULL);
