@@ -22,6 +22,7 @@ struct provider {
 	bool pipelining;
 	atomic_uchar *deleted; /* boxes * messages */
 	atomic_long logins, retrieved, removed, commands;
+	_Atomic double last; /* QUIT, monotonic seconds */
 };
 
 struct session {
@@ -174,6 +175,7 @@ static void do_quit(struct session *s, const char *arg)
 	for (long i = 0; s->box >= 0 && i < s->p->messages; i++)
 		if (s->marked[i] && atomic_exchange(&s->p->deleted[s->box * s->p->messages + i], 1) == 0)
 			s->p->removed++;
+	s->p->last = now();
 	do_noop(s, arg);
 	s->end = true;
 }
@@ -248,8 +250,8 @@ static void *report(void *arg)
 	sigemptyset(&usr1);
 	sigaddset(&usr1, SIGUSR1);
 	while (sigwait(&usr1, &got) == 0) {
-		printf("{\"logins\": %ld, \"retrieved\": %ld, \"removed\": %ld, \"commands\": %ld}\n", p->logins,
-		       p->retrieved, p->removed, p->commands);
+		printf("{\"logins\": %ld, \"retrieved\": %ld, \"removed\": %ld, \"commands\": %ld, \"last\": %.6f}\n",
+		       p->logins, p->retrieved, p->removed, p->commands, p->last);
 		fflush(stdout);
 	}
 	return NULL;

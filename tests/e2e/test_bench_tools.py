@@ -69,6 +69,17 @@ def test_what_is_not_to_be_had_costs_nobody_else(monkeypatch, tmp_path):
     assert peers.present([peers.Exim, peers.OpenSMTPD]) == ([], {"Exim": "was not to be had", "OpenSMTPD": "was not to be had"})
 
 
+def test_when_the_last_message_came(tmp_path):
+    boxes = [tmp_path / name for name in ("u0", "u1")]
+    for box in boxes:
+        put(box, 0, b"")
+    time.sleep(0.1)
+    came = time.monotonic()
+    put(boxes[0], 1, b"")
+    time.sleep(0.1)
+    assert abs(mail.arrived(boxes) - came) < 0.05
+
+
 def put(folder, number, tail):
     (folder / "new").mkdir(parents=True, exist_ok=True)
     (folder / "new" / str(len(list((folder / "new").iterdir())))).write_bytes(mail.head(number) + tail)

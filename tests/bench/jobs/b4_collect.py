@@ -86,7 +86,7 @@ def fastest_of(values, kind=""):
 def b4(o):
     rows, ca = [], authority.CA()
     boxes, messages = o.scaled(100), 40
-    null, files = "null client", "a file a message, 16 threads"
+    null, files = "null client", "file a message, 16 threads"
     often = {null, files, "ofmsrv", "mpop ×20", "mpop ×100"}
     for ms in (0, FAR_MS):
         contestants, told = everybody(Collecting(ca, boxes, messages, ms), ARRANGEMENTS)

@@ -69,9 +69,12 @@ def postfix(chunking, ms, messages, concurrency):
         try:
             inject(p.port, messages)
             p.wait_queued(messages)
+            p.hold(True)
             p.set("defer_transports =")
             time.sleep(1)
+            p.hold(False)
             tools.settle_disk()
+            assert r.figures()["messages"] == 0, "Postfix began before it was told to"
             began = time.monotonic()
             p.flush()
             return arrival(r, messages, began)

@@ -1,6 +1,7 @@
 """Messages of the bench as kit.c makes them, and the check that each one arrived whole and once."""
 import os
 import re
+import time
 
 FIELD = re.compile(rb"X-Bench: (\d{8})")
 
@@ -34,6 +35,11 @@ def files_in(folders):
 
 def count(folders):
     return sum(1 for _ in files_in(folders))
+
+
+def arrived(folders):
+    """When the last of them came, on the clock of time.monotonic()."""
+    return max(os.stat(folder / "new").st_mtime for folder in folders) - time.time() + time.monotonic()
 
 
 def check(folders, numbers, size, some=False):

@@ -129,6 +129,10 @@ class Postfix:
     def flush(self):
         self.postfix("-f", program="postqueue")
 
+    def hold(self, held):
+        """What is held does not go when it is started; what is released waits for flush()."""
+        self.postfix("-h" if held else "-H", "ALL", program="postsuper")
+
     def count(self):
         return mail.count(self.folders)
 
