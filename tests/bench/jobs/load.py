@@ -38,7 +38,7 @@ def once(o, ca):
     cert, key = ca.issue("collect.test")
     boxes, n, stop = 100, o.scaled(300), threading.Event()
     with contextlib.ExitStack() as stack:
-        provider = stack.enter_context(collectors.Provider(cert, key, boxes, o.scaled(1000), b4_collect.SIZE, 20))
+        provider = stack.enter_context(collectors.Provider(cert, key, boxes, o.scaled(2500), b4_collect.SIZE, 20))
         sections = {f"account a{i}": {"host": "127.0.0.1", "port": provider.port, "user": f"a{i}", "password": "x", "ca_file": ca.cert,
                                       "deliver": f"u{2 + i % 18}"} for i in range(boxes)}
         s = peers.Ours(21, {"sync": {"parallel": 100}, **sections})
@@ -48,6 +48,7 @@ def once(o, ca):
         quiet = waits(s, n)
         opener = threading.Thread(target=busy, args=(s, stop))
         s.gateway.ctl("sync")
+        tools.wait_until(lambda: provider.server.figures()["retrieved"] >= boxes)
         opener.start()
         stack.callback(opener.join)
         stack.callback(stop.set)
