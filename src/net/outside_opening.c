@@ -37,8 +37,10 @@ static void let_go(struct outside *o)
 	loop_turn_leave(o->opener, &o->beginning);
 	loop_timer_free(&o->curl_timer);
 	loop_timer_free(&o->deadline);
-	while (!LIST_EMPTY(&o->watches))
-		drop_watch(LIST_FIRST(&o->watches));
+	for (struct outside_watch *w = LIST_FIRST(&o->watches), *next; w != NULL; w = next) {
+		next = LIST_NEXT(w, link);
+		drop_watch(w);
+	}
 }
 
 static void hand_over(struct outside *o)

@@ -274,7 +274,9 @@ static int open_dir(const char *path, struct err *e)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return fd >= 0 ? fd : err_errno(e, "%s", path);
+	if (fd < 0)
+		return err_errno(e, "%s", path);
+	return fd;
 }
 
 static void add_sync_fd(struct delivery *d, int fd)

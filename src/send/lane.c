@@ -366,8 +366,8 @@ void lane_abandon_all(struct sender *s)
 
 void lane_free_all(struct sender *s)
 {
-	struct lane *l;
-
-	while ((l = TAILQ_FIRST(&s->lanes)) != NULL)
+	for (struct lane *l = TAILQ_FIRST(&s->lanes), *next; l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
 		lane_free(l);
+	}
 }
