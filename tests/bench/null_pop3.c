@@ -22,7 +22,7 @@ struct provider {
 	bool pipelining;
 	atomic_uchar *deleted; /* boxes * messages */
 	atomic_long logins, retrieved, removed, commands;
-	_Atomic double last; /* QUIT, monotonic seconds */
+	_Atomic double last; /* when QUIT removed something, monotonic seconds */
 };
 
 struct session {
@@ -173,9 +173,10 @@ static void do_rset(struct session *s, const char *arg)
 static void do_quit(struct session *s, const char *arg)
 {
 	for (long i = 0; s->box >= 0 && i < s->p->messages; i++)
-		if (s->marked[i] && atomic_exchange(&s->p->deleted[s->box * s->p->messages + i], 1) == 0)
+		if (s->marked[i] && atomic_exchange(&s->p->deleted[s->box * s->p->messages + i], 1) == 0) {
 			s->p->removed++;
-	s->p->last = now();
+			s->p->last = now();
+		}
 	do_noop(s, arg);
 	s->end = true;
 }
