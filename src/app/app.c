@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/installation.h"
+#include "store/learnt.h"
 #include "store/ledger.h"
 
 #include <errno.h>
@@ -18,8 +19,8 @@
 
 enum { MAIL_WORKERS = 4, OTHER_WORKERS = 4, CREW_MAX = 4, STOP_MS = 30 * 1000, STOP_DELIVERY_MS = 10 * 1000 };
 
-static const char *const schemas[] = {
-    delivery_schema, tombstone_schema, outqueue_schema, ledger_schema, fact_schema, sync_schema, NULL};
+static const char *const schemas[] = {delivery_schema, tombstone_schema, outqueue_schema, ledger_schema,
+                                      fact_schema,     learnt_schema,    sync_schema,     NULL};
 
 /* ---- what one room tells another ---- */
 
@@ -141,8 +142,13 @@ static int open_store(struct app *a, struct err *e)
 
 static int open_outside(struct app *a, struct err *e)
 {
-	const struct fetcher_deps fetch = {a->loop, a->delivery, a->db, a->other_workers, a->runner};
-	const struct sender_deps send = {a->loop, a->delivery, a->db, a->other_workers, a->runner};
+	struct db_conn *c = database_conn(a->db);
+
+	if ((a->learnt_pop3 = learnt_load(c, "pop3", e)) == NULL ||
+	    (a->learnt_smtp = learnt_load(c, "smtp", e)) == NULL)
+		return -1;
+	const struct fetcher_deps fetch = {a->loop, a->delivery, a->db, a->other_workers, a->runner, a->learnt_pop3};
+	const struct sender_deps send = {a->loop, a->delivery, a->db, a->other_workers, a->runner, a->learnt_smtp};
 
 	a->fetcher = fetcher_new(&fetch);
 	a->sender = sender_new(&send);
@@ -384,6 +390,8 @@ void app_free(struct app **ap)
 	sync_free(&a->sync);
 	fetcher_free(&a->fetcher);
 	sender_free(&a->sender);
+	learnt_free(&a->learnt_pop3);
+	learnt_free(&a->learnt_smtp);
 	smtp_service_free(&a->smtp);
 	pop3_service_free(&a->pop3);
 	passwords_free(&a->passwords);

@@ -32,6 +32,7 @@ struct app {
 	struct pop3_service *pop3;
 	struct fetcher *fetcher;
 	struct sender *sender;
+	struct learnt *learnt_pop3, *learnt_smtp; /* of providers and relays */
 	struct sync *sync;
 	struct digest *digest;
 	struct control *control;

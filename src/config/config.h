@@ -69,6 +69,9 @@ struct config_relay {
 	char *sender;
 	bool null_sender_alias; /* null_sender = alias */
 	unsigned connections;
+	bool pipelining_off, chunking_off; /* false: where the server offers it and it was not seen to fail */
+	unsigned rate;                     /* messages a minute; 0 = no limit */
+	unsigned messages_per_connection;  /* 0 = no limit */
 	int64_t retry, max_age;
 	struct strlist senders; /* patterns "*@dom" or addresses; empty for [relay] itself */
 };
@@ -81,7 +84,9 @@ struct config_account {
 	enum config_first first;
 	int64_t first_age;
 	uint64_t max_message_kib;
-	int64_t every; /* 0 = [sync] every */
+	int64_t timeout;     /* seconds of the provider's silence, log-in included */
+	bool pipelining_off; /* false: where the server offers it and it was not seen to fail */
+	int64_t every;       /* 0 = [sync] every */
 	struct config_users deliver;
 	struct strlist envelope;
 	unsigned envelope_hops;

@@ -14,6 +14,7 @@ enum { MINUTE = 60, HOUR = 3600, DAY = 86400, YEAR = 365 * DAY };
 static const struct schema_choice refuse_relay[] = {{"refuse", 0}, {"relay", 1}, {NULL, 0}};
 static const struct schema_choice lan_command[] = {{"lan", 0}, {"command", 1}, {NULL, 0}};
 static const struct schema_choice keep_alias[] = {{"keep", 0}, {"alias", 1}, {NULL, 0}};
+static const struct schema_choice auto_off[] = {{"auto", 0}, {"off", 1}, {NULL, 0}};
 static const struct schema_choice en_ru[] = {{"en", 0}, {"ru", 1}, {NULL, 0}};
 static const struct schema_choice levels[] = {
     {"error", LOG_ERROR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {NULL, 0}};
@@ -103,7 +104,7 @@ const struct schema_row schema_table[] = {
     ROW(POP3, "bind", ADDRESSES, C(pop3.bind), "0.0.0.0, ::", HELP("addresses to listen on; :: alone means IPv6 only")),
     ROW(POP3, "port", PORT, C(pop3.port), "110", HELP("0 = off")),
     ROW(POP3, "tls_port", PORT, C(pop3.tls_port), "0", HELP("995 = implicit TLS; 0 = off")),
-    ROW(POP3, "timeout", DURATION, C(pop3.timeout), "60s", RANGE(1, DAY),
+    ROW(POP3, "timeout", DURATION, C(pop3.timeout), "10m", RANGE(1, DAY),
         HELP("silence after which the connection is closed")),
     ROW(POP3, "max_connections", COUNT, C(pop3.max_connections), "1000", RANGE(1, 100000),
         HELP("at once; one address may hold half of them, 10 at least")),
@@ -112,7 +113,7 @@ const struct schema_row schema_table[] = {
     ROW(SMTP, "bind", ADDRESSES, C(smtp.bind), "0.0.0.0, ::", HELP("addresses to listen on; :: alone means IPv6 only")),
     ROW(SMTP, "port", PORT, C(smtp.port), "25", HELP("0 = off")),
     ROW(SMTP, "tls_port", PORT, C(smtp.tls_port), "0", HELP("465 = implicit TLS; 0 = off")),
-    ROW(SMTP, "timeout", DURATION, C(smtp.timeout), "60s", RANGE(1, DAY),
+    ROW(SMTP, "timeout", DURATION, C(smtp.timeout), "5m", RANGE(1, DAY),
         HELP("silence after which the connection is closed")),
     ROW(SMTP, "max_connections", COUNT, C(smtp.max_connections), "1000", RANGE(1, 100000),
         HELP("at once; one address may hold half of them, 10 at least")),
@@ -193,6 +194,14 @@ const struct schema_row schema_table[] = {
     ROW(RELAY, "null_sender", EITHER, R(null_sender_alias), "keep", CHOICES(keep_alias),
         HELP("alias = read receipts from <> leave with the From user's alias")),
     ROW(RELAY, "connections", COUNT, R(connections), "4", RANGE(1, 100), HELP("at once")),
+    ROW(RELAY, "pipelining", EITHER, R(pipelining_off), "auto", CHOICES(auto_off),
+        HELP("off = one command at a time; auto learns when the server's pipelining is broken")),
+    ROW(RELAY, "chunking", EITHER, R(chunking_off), "auto", CHOICES(auto_off),
+        HELP("off = DATA instead of BDAT; auto learns when the server's CHUNKING is broken")),
+    ROW(RELAY, "rate", COUNT, R(rate), "0", RANGE(0, 1000000),
+        HELP("messages a minute; 0 = no limit, but a server that refuses for its rate slows down all that goes to it")),
+    ROW(RELAY, "messages_per_connection", COUNT, R(messages_per_connection), "0", RANGE(0, 1000000),
+        HELP("then a new connection is made; 0 = no limit")),
     ROW(RELAY, "retry", DURATION, R(retry), "5m", RANGE(1, 4 * HOUR), HELP("first retry, then doubling to 4h")),
     ROW(RELAY, "max_age", DURATION, R(max_age), "5d", RANGE(1, YEAR),
         HELP("then it bounces; a warning goes to the sender after 4h")),
@@ -224,6 +233,10 @@ const struct schema_row schema_table[] = {
              "deleted")),
     ROW(ACCOUNT, "max_message_kib", SIZE, A(max_message_kib), "0", RANGE(0, 1LL << 40),
         HELP("larger ones stay there, and postmaster is told once, with sender and subject; 0 = no limit")),
+    ROW(ACCOUNT, "timeout", DURATION, A(timeout), "5m", RANGE(1, DAY),
+        HELP("silence of the provider after which the session ends; log-in included")),
+    ROW(ACCOUNT, "pipelining", EITHER, A(pipelining_off), "auto", CHOICES(auto_off),
+        HELP("off = one command at a time; auto learns when the server's pipelining is broken")),
     ROW(ACCOUNT, "every", DURATION, A(every), "", RANGE(0, YEAR), HELP("own interval; empty or 0 = [sync] every")),
     ROW(ACCOUNT, "deliver", USERS, A(deliver), "", HELP("whose mail it is when no rule matches")),
     ROW(ACCOUNT, "envelope", FIELDS, A(envelope), "Delivered-To, X-Original-To, X-Envelope-To, Envelope-To",

@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "net/runner.h"
 #include "route/delivery.h"
+#include "store/learnt.h"
 
 struct fetcher;
 
@@ -14,6 +15,7 @@ struct fetcher_deps { /* all borrowed */
 	struct database *database;
 	struct workers *workers;
 	struct runner *runner; /* password_command */
+	struct learnt *learnt; /* of the providers' servers */
 };
 
 struct fetcher *fetcher_new(const struct fetcher_deps *deps);

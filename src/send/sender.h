@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "net/runner.h"
 #include "route/delivery.h"
+#include "store/learnt.h"
 
 struct sender;
 
@@ -14,6 +15,7 @@ struct sender_deps { /* all borrowed */
 	struct database *database;
 	struct workers *workers;
 	struct runner *runner; /* password_command */
+	struct learnt *learnt; /* of the relays */
 };
 
 struct sender *sender_new(const struct sender_deps *deps);
