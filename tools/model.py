@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Checks docs/model.pml with spin: every state that crashes can leave, and that each ordering in it is needed.
+"""Checks docs/model.pml and docs/model_queue.pml with spin: every state that crashes can leave, and that each ordering
+in them is needed.
 
-The model as it stands must hold its assertions in every state. Then each mutation (-DMUT_…, which takes one ordering
+A model as it stands must hold its assertions in every state. Then each mutation (-DMUT_…, which takes one ordering
 away) must break one: a model that a wrong program also satisfies shows nothing. Ends with `N passed, N failed`."""
 import argparse
 import pathlib
@@ -12,18 +13,23 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODEL = ROOT / "docs" / "model.pml"
+QUEUE = ROOT / "docs" / "model_queue.pml"
 SMTP_ROAD, POP3_ROAD = "WITHOUT_C", "WITHOUT_S"
 DEADLINE = 1500
-WHOLES = (("by SMTP and to the relay, 3 crashes", (SMTP_ROAD, "CRASHES=3")),
-          ("from the provider, 5 crashes", (POP3_ROAD, "CRASHES=5")),
-          ("all roads at once, 1 crash", ("CRASHES=1",)))
+WHOLES = (("by SMTP and to the relay, 3 crashes", MODEL, (SMTP_ROAD, "CRASHES=3")),
+          ("from the provider, 5 crashes", MODEL, (POP3_ROAD, "CRASHES=5")),
+          ("all roads at once, 1 crash", MODEL, ("CRASHES=1",)),
+          ("three recipients, 1 crash, 2 operations", QUEUE, ("CRASHES=1", "OPERATIONS=2")),
+          ("three recipients, 2 crashes, 1 operation", QUEUE, ("CRASHES=2", "OPERATIONS=1", "FAILURES=0")))
+# What suffices to show that a mutation breaks something, each in turn.
+MUTANTS = {MODEL: ((SMTP_ROAD, "CRASHES=2"), (POP3_ROAD, "CRASHES=2")), QUEUE: (("CRASHES=1", "OPERATIONS=1"),)}
 
 
-def verify(*defines, optimize="-O0", table="-w20"):
+def verify(model, *defines, optimize="-O0", table="-w20"):
     """Returns (states, violated assertion or None, seconds)."""
     flags = [f"-D{d}" for d in defines]
     with tempfile.TemporaryDirectory() as scratch:
-        for command in (["spin", "-a", *flags, str(MODEL)],
+        for command in (["spin", "-a", *flags, str(model)],
                         ["gcc", optimize, "-w", "-DSAFETY", "-DNOREDUCE", "-DCOLLAPSE", "-o", "pan", "pan.c"]):
             done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=120)
             if done.returncode != 0 or "syntax error" in done.stdout:
@@ -50,14 +56,14 @@ class Tally:
         print(("ok   " if good else "FAIL ") + line, flush=True)
 
 
-def mutations():
-    return sorted(set(re.findall(r"\bMUT_\w+", MODEL.read_text())))
+def mutations(model):
+    return sorted(set(re.findall(r"\bMUT_\w+", model.read_text())))
 
 
-def broken_by(mutation):
+def broken_by(model, mutation):
     """The assertion that fails without this ordering; None would mean that the model shows nothing of it."""
-    for road in (SMTP_ROAD, POP3_ROAD):
-        _, broken, _ = verify(mutation, road, "CRASHES=2")
+    for defines in MUTANTS[model]:
+        _, broken, _ = verify(model, mutation, *defines)
         if broken:
             return broken
     return None
@@ -66,12 +72,14 @@ def broken_by(mutation):
 def main():
     argparse.ArgumentParser(description=__doc__).parse_args()
     tally = Tally()
-    for name, defines in WHOLES:
-        states, broken, seconds = verify(*defines, optimize="-O2", table="-w25")
+    for name, model, defines in WHOLES:
+        states, broken, seconds = verify(model, *defines, optimize="-O2", table="-w25")
         tally.say(not broken, f"{name}: {states} states, {seconds:.0f} s" + (f", broken: {broken}" if broken else ""))
-    for mutation in mutations():
-        broken = broken_by(mutation)
-        tally.say(bool(broken), f"{mutation}: " + (f"breaks {broken}" if broken else "nothing breaks without this ordering"))
+    for model in MUTANTS:
+        for mutation in mutations(model):
+            broken = broken_by(model, mutation)
+            tally.say(bool(broken),
+                      f"{mutation}: " + (f"breaks {broken}" if broken else "nothing breaks without this ordering"))
     print(f"{tally.passed} passed, {tally.failed} failed")
     return 1 if tally.failed else 0
 
