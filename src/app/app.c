@@ -175,8 +175,9 @@ static struct digest_deps digest_deps(const struct app *a)
 
 static void make_servers(struct app *a)
 {
-	const struct smtp_service_deps smtp = {a->loop, a->delivery, a->passwords, on_daemon_called, a};
-	const struct pop3_service_deps pop3 = {a->loop, a->delivery, a->passwords, a->maildir, a->other_workers};
+	const struct smtp_service_deps smtp = {a->loop, a->delivery, a->passwords, a->brake, on_daemon_called, a};
+	const struct pop3_service_deps pop3 = {a->loop,    a->delivery,      a->passwords,
+	                                       a->maildir, a->other_workers, a->brake};
 
 	a->smtp = smtp_service_new(&smtp);
 	a->pop3 = pop3_service_new(&pop3);
@@ -278,6 +279,7 @@ static int start(struct app *a, struct err *e)
 	a->other_workers = workers_new(a->loop, OTHER_WORKERS);
 	start_crew(a);
 	a->passwords = passwords_new(a->loop, a->other_workers);
+	a->brake = brake_new();
 	watch_signals(a);
 	if (open_store(a, e) != 0 || open_outside(a, e) != 0)
 		return -1;
@@ -395,6 +397,7 @@ void app_free(struct app **ap)
 	smtp_service_free(&a->smtp);
 	pop3_service_free(&a->pop3);
 	passwords_free(&a->passwords);
+	brake_free(&a->brake);
 	delivery_free(&a->delivery);
 	workers_free(&a->crew);
 	workers_free(&a->other_workers);

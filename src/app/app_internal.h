@@ -28,6 +28,7 @@ struct app {
 	struct maildir *maildir;
 	struct delivery *delivery;
 	struct passwords *passwords;
+	struct brake *brake;
 	struct smtp_service *smtp;
 	struct pop3_service *pop3;
 	struct fetcher *fetcher;

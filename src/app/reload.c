@@ -102,6 +102,12 @@ int app_reload(void *arg, char **text)
 {
 	struct app *a = arg;
 	struct err e = {0, ""};
+
+	if (a->stopping) { /* nothing may be opened any more */
+		*text = xstrdup("the program is stopping; nothing was reloaded\n");
+		log_error("reload.refused", kv_s("fault", "the program is stopping"));
+		return -1;
+	}
 	struct config *c = app_load_config(a->options, text);
 
 	if (c == NULL) {

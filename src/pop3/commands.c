@@ -283,6 +283,11 @@ static void unknown(struct pop3_core *c, struct buf *out)
 	say(out, "-ERR Too many unknown commands");
 }
 
+void pop3_say_needs_tls(const struct pop3_core *c, struct buf *out)
+{
+	say(out, c->offer.stls ? "-ERR Log-in needs TLS: STLS comes first" : "-ERR Log-in needs TLS");
+}
+
 void pop3_command(struct pop3_core *c, struct slice line, struct buf *out)
 {
 	size_t sp = slice_find(line, ' ');
@@ -299,7 +304,7 @@ void pop3_command(struct pop3_core *c, struct slice line, struct buf *out)
 		return;
 	}
 	if (cmd->login && !c->offer.login) {
-		say(out, c->offer.stls ? "-ERR Log-in needs TLS: STLS comes first" : "-ERR Log-in needs TLS");
+		pop3_say_needs_tls(c, out);
 		return;
 	}
 	/* A password may begin and end in spaces. */

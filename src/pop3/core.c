@@ -12,6 +12,11 @@ void pop3_core_init(struct pop3_core *c, const struct pop3_offer *offer)
 	buf_init(&c->line, POP3_AUTH_MAX);
 }
 
+void pop3_core_offer(struct pop3_core *c, const struct pop3_offer *offer)
+{
+	c->offer = *offer;
+}
+
 void pop3_forget_login(struct pop3_core *c)
 {
 	free(c->login_user);
@@ -156,6 +161,7 @@ void pop3_core_login(struct pop3_core *c, enum pop3_login r, const struct maildi
 	    [POP3_LOGIN_WRONG] = "-ERR [AUTH] Wrong user name or password\r\n",
 	    [POP3_LOGIN_IN_USE] = "-ERR [IN-USE] Another session has this mailbox open\r\n",
 	    [POP3_LOGIN_TEMP] = "-ERR [SYS/TEMP] The mailbox cannot be opened now, try later\r\n",
+	    [POP3_LOGIN_BANNED] = "-ERR [SYS/TEMP] Too many failed log-ins from your address, try in some minutes\r\n",
 	};
 
 	pop3_forget_login(c);

@@ -34,7 +34,7 @@ enum pop3_step {
 	POP3_WANTS_CLOSE    /* write out, then close */
 };
 
-enum pop3_login { POP3_LOGIN_OK, POP3_LOGIN_WRONG, POP3_LOGIN_IN_USE, POP3_LOGIN_TEMP };
+enum pop3_login { POP3_LOGIN_OK, POP3_LOGIN_WRONG, POP3_LOGIN_IN_USE, POP3_LOGIN_TEMP, POP3_LOGIN_BANNED };
 
 struct pop3_core {
 	enum pop3_state state;
@@ -60,6 +60,8 @@ struct pop3_core {
 };
 
 void pop3_core_init(struct pop3_core *c, const struct pop3_offer *offer);
+/* What the server can do may change while a session is open: tell it before each run. */
+void pop3_core_offer(struct pop3_core *c, const struct pop3_offer *offer);
 void pop3_core_free(struct pop3_core *c);
 void pop3_core_greet(struct buf *out);
 /* Consumes from the front of *in (which it shortens) and appends to out, whose maximum is at least POP3_OUT_MAX and

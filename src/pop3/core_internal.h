@@ -15,6 +15,8 @@ void pop3_listing_continue(struct pop3_core *c, struct buf *out);
 void pop3_sasl_command(struct pop3_core *c, struct slice args, struct buf *out);
 void pop3_sasl_line(struct pop3_core *c, struct slice line, struct buf *out);
 
+/* Why log-in is not allowed now, where it is not (auth_tls). */
+void pop3_say_needs_tls(const struct pop3_core *c, struct buf *out);
 /* Takes copies; wishes POP3_WANTS_LOGIN. */
 void pop3_wish_login(struct pop3_core *c, struct slice user, struct slice password);
 void pop3_forget_login(struct pop3_core *c);

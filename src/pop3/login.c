@@ -35,11 +35,12 @@ int64_t pop3_login_days(const struct config_user *u)
 
 /* ---- refusals ---- */
 
-static void say_wrong(struct pop3_session *s)
+static void say_refused(struct pop3_session *s, enum pop3_login why)
 {
 	struct buf *out = pop3_service_scratch(s->service);
 
-	pop3_core_login(&s->core, POP3_LOGIN_WRONG, NULL, 0, out);
+	s->failures++;
+	pop3_core_login(&s->core, why, NULL, 0, out);
 	if (s->failures >= POP3_LOGIN_TRIES) {
 		stream_write(s->stream, out->p, out->n);
 		pop3_session_end(s, "too many wrong passwords", true);
@@ -48,19 +49,21 @@ static void say_wrong(struct pop3_session *s)
 	pop3_session_answered(s, out);
 }
 
-/* The same text after the same time whatever was wrong. */
-static void wrong(struct pop3_session *s, const char *why)
+static void say_wrong(struct pop3_session *s)
 {
-	int64_t penalty, spent = clock_mono_ms() - s->login_started;
+	say_refused(s, POP3_LOGIN_WRONG);
+}
+
+/* The same text after the same time whatever was wrong. */
+static void wrong(struct pop3_session *s, const char *user, const char *why)
+{
+	int64_t now = clock_mono_ms(), spent = now - s->login_started;
+	int64_t penalty = brake_failed(pop3_service_deps(s->service)->brake, &s->peer, user, s->failures + 1, now);
 	char ip[46];
 
 	ip_addr_format(&s->peer, ip);
 	log_warning("pop3.login_failed", kv_s("sid", s->sid), kv_s("ip", ip), kv_s("user", s->core.login_user),
 	            kv_s("why", why));
-	s->failures++;
-	penalty = (int64_t)s->failures * POP3_PENALTY_MS;
-	if (penalty > POP3_PENALTY_MAX_MS)
-		penalty = POP3_PENALTY_MAX_MS;
 	pop3_session_timer(s, spent < penalty ? penalty - spent : 0, say_wrong);
 }
 
@@ -179,20 +182,34 @@ static void acquire(struct pop3_session *s)
 
 /* ---- 1. the password ---- */
 
+/* A reload may have come while the password was looked at. */
+static bool still_allowed(const struct pop3_session *s)
+{
+	const struct config_user *u = config_user_by_name(pop3_service_config(s->service), slice_of(s->user));
+
+	return u != NULL && !u->is_daemon && pop3_service_offer(s->service, stream_is_tls(s->stream)).login;
+}
+
 static void checked(void *arg, bool ok)
 {
 	struct pop3_session *s = arg;
+	char *user = s->user;
 
 	if (!pop3_session_leave(s))
 		return;
+	if (ok && !still_allowed(s)) {
+		refuse(s, POP3_LOGIN_TEMP);
+		return;
+	}
 	if (ok) {
 		s->failures = 0;
+		brake_succeeded(pop3_service_deps(s->service)->brake, &s->peer, user, clock_mono_ms());
 		acquire(s);
 		return;
 	}
-	free(s->user);
 	s->user = NULL;
-	wrong(s, "password");
+	wrong(s, user, "password");
+	free(user);
 }
 
 void pop3_login_begin(struct pop3_session *s)
@@ -201,8 +218,12 @@ void pop3_login_begin(struct pop3_session *s)
 	const struct config_user *u = pop3_login_user(pop3_service_config(s->service), slice_of(s->core.login_user));
 
 	s->login_started = clock_mono_ms();
+	if (!brake_admits(d->brake, &s->peer, u != NULL ? u->name : NULL, s->login_started)) {
+		say_refused(s, POP3_LOGIN_BANNED);
+		return;
+	}
 	if (u == NULL) {
-		wrong(s, "unknown user");
+		wrong(s, NULL, "unknown user");
 		return;
 	}
 	s->user = xstrdup(u->name);

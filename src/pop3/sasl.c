@@ -117,6 +117,12 @@ void pop3_sasl_line(struct pop3_core *c, struct slice line, struct buf *out)
 		buf_add_str(out, "-ERR Authentication cancelled\r\n");
 		return;
 	}
+	if (!c->offer.login) { /* a reload demanded TLS behind the AUTH command */
+		c->sasl = SASL_NONE;
+		pop3_forget_login(c);
+		pop3_say_needs_tls(c, out);
+		return;
+	}
 	respond(c, slice_trim(line), out);
 }
 

@@ -8,6 +8,7 @@
 #include "pop3/sweep.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { STOP_TICK_MS = 100, STOP_SILENT_MS = 1000 };
 
@@ -164,7 +165,11 @@ static void on_accepted(void *arg, int fd, bool tls, const struct ip_addr *peer,
 	struct pop3_service *s = arg;
 
 	(void)peer_port;
-	if (door_admits(s->door, &s->config->ip_filter, s->config->pop3.max_connections, fd, tls, peer))
+	if (!door_admits(s->door, &s->config->ip_filter, s->config->pop3.max_connections, fd, tls, peer))
+		return;
+	if (tls && s->tls == NULL)
+		close(fd);
+	else
 		pop3_session_start(s, fd, peer, tls ? s->tls : NULL);
 }
 

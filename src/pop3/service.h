@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "disk/workers.h"
+#include "net/brake.h"
 #include "route/delivery.h"
 #include "store/maildir.h"
 #include "store/passwords.h"
@@ -16,6 +17,7 @@ struct pop3_service_deps { /* all borrowed */
 	struct passwords *passwords;
 	struct maildir *maildir;
 	struct workers *workers;
+	struct brake *brake; /* shared with the other server */
 };
 
 struct pop3_service *pop3_service_new(const struct pop3_service_deps *deps);

@@ -151,14 +151,29 @@ static void set_busy(struct pop3_session *s, bool busy)
 	stream_set_timeout(s->stream, busy ? 0 : pop3_service_config(s->service)->pop3.timeout * 1000);
 }
 
-/* A command must be whole in the time that silence may last, however its bytes drip. */
+/* What has begun must be whole in this time, however its bytes drip. */
+static int64_t patience_ms(const struct pop3_session *s)
+{
+	int64_t ms = pop3_service_config(s->service)->pop3.timeout * 1000;
+
+	return ms < POP3_PATIENCE_MS ? ms : POP3_PATIENCE_MS;
+}
+
+/* A command from its first byte on. */
 static void watch_line(struct pop3_session *s)
 {
 	bool in_line = pop3_core_in_line(&s->core);
 
 	if (in_line != s->in_line)
-		stream_set_deadline(s->stream, in_line ? pop3_service_config(s->service)->pop3.timeout * 1000 : 0);
+		stream_set_deadline(s->stream, in_line ? patience_ms(s) : 0);
 	s->in_line = in_line;
+}
+
+/* The handshake as a whole, as long as the session is busy with it or has not begun. */
+static void watch_handshake(struct pop3_session *s)
+{
+	s->in_line = false;
+	stream_set_deadline(s->stream, patience_ms(s));
 }
 
 static void fulfil(struct pop3_session *s, enum pop3_step wish)
@@ -178,6 +193,7 @@ static void fulfil(struct pop3_session *s, enum pop3_step wish)
 		break;
 	case POP3_WANTS_TLS:
 		s->busy = true;
+		watch_handshake(s);
 		stream_start_tls(s->stream, pop3_service_tls(s->service));
 		break;
 	case POP3_WANTS_CLOSE:
@@ -195,9 +211,11 @@ static enum pop3_step step(struct pop3_session *s)
 	struct evbuffer *input = stream_in(s->stream);
 	struct evbuffer_iovec piece = {NULL, 0};
 	struct buf *out = pop3_service_scratch(s->service);
+	struct pop3_offer offer = pop3_service_offer(s->service, stream_is_tls(s->stream));
 	struct slice in;
 	enum pop3_step wish;
 
+	pop3_core_offer(&s->core, &offer);
 	evbuffer_peek(input, -1, NULL, &piece, 1);
 	in = slice_make(piece.iov_base, evbuffer_get_length(input) > 0 ? piece.iov_len : 0);
 	size_t before = in.n;
@@ -216,12 +234,11 @@ static bool advance(struct pop3_session *s)
 	if (s->stream == NULL || s->busy || evbuffer_get_length(stream_out(s->stream)) >= POP3_OUT_HIGH)
 		return false;
 	wish = step(s);
+	watch_line(s);
 	if (wish == POP3_WANTS_OUTPUT || (wish == POP3_WANTS_INPUT && evbuffer_get_length(stream_in(s->stream)) > 0))
 		return true;
 	if (wish == POP3_WANTS_INPUT && s->eof)
 		part(s, "closed", true);
-	else if (wish == POP3_WANTS_INPUT)
-		watch_line(s);
 	else
 		fulfil(s, wish);
 	return wish != POP3_WANTS_INPUT;
@@ -310,6 +327,7 @@ static void on_secured(void *arg)
 	struct buf *out = pop3_service_scratch(s->service);
 
 	log_debug("pop3.tls", kv_s("sid", s->sid));
+	stream_set_deadline(s->stream, 0);
 	if (s->busy)
 		pop3_core_secured(&s->core, &offer);
 	else
@@ -356,7 +374,9 @@ void pop3_session_start(struct pop3_service *sv, int fd, const struct ip_addr *p
 	s->stream = stream_accept(pop3_service_deps(sv)->loop, fd, tls, &callbacks, s);
 	stream_set_high_water(s->stream, POP3_IN_HIGH);
 	stream_set_timeout(s->stream, pop3_service_config(sv)->pop3.timeout * 1000);
-	if (tls == NULL) {
+	if (tls != NULL) {
+		watch_handshake(s);
+	} else {
 		struct buf *out = pop3_service_scratch(sv);
 
 		pop3_core_greet(out);

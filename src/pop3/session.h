@@ -14,9 +14,8 @@ enum {
 	POP3_BIG_CHUNK = 256 * 1024, /* of a large one, as long as its pieces go out as they stand */
 	POP3_ROUNDS = 32,            /* then other sessions have their turn */
 	POP3_LOGIN_TRIES = 10,       /* wrong passwords on one connection */
-	POP3_PENALTY_MS = 1000,      /* for the first wrong password, then growing */
-	POP3_PENALTY_MAX_MS = 5000,
-	POP3_SETTLE_MAX_MS = 20000, /* what is not settled by then is for the next log-in */
+	POP3_PATIENCE_MS = 60000,    /* for a command from its first byte, and for a handshake, at most */
+	POP3_SETTLE_MAX_MS = 20000,  /* what is not settled by then is for the next log-in */
 	POP3_SCRATCH = 2 * POP3_CHUNK + 1024
 };
 

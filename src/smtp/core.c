@@ -91,9 +91,8 @@ static void cmd_ehlo(struct smtp_core *c, struct slice rest)
 	           o.hostname);
 	if (o.tls_offered && !o.secure)
 		buf_add_str(&c->out, "250-STARTTLS\r\n");
-	/* The second form is what Outlook Express reads. */
 	if (o.auth != AUTH_OFFER_OFF && (o.secure || !o.auth_tls))
-		buf_add_str(&c->out, "250-AUTH PLAIN LOGIN\r\n250-AUTH=LOGIN PLAIN\r\n");
+		buf_add_str(&c->out, "250-AUTH PLAIN LOGIN\r\n");
 	buf_add_str(&c->out, "250 HELP\r\n");
 }
 

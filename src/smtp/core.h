@@ -46,7 +46,7 @@ struct smtp_hooks {
 	void (*content)(void *arg, struct slice run);
 	void (*content_end)(void *arg); /* answer by smtp_core_content_done, now or later */
 	void (*reset)(void *arg);       /* forget the transaction, if any */
-	/* answer by smtp_core_login_done, now or later */
+	/* answer by smtp_core_login_done or _refused, now or later */
 	void (*login)(void *arg, struct slice name, struct slice password);
 	void (*start_tls)(void *arg); /* then smtp_core_secured, once shaken hands */
 	void (*forget_login)(void *arg);
@@ -70,6 +70,8 @@ size_t smtp_core_feed(struct smtp_core *c, struct slice in);
 struct buf *smtp_core_out(struct smtp_core *c);
 void smtp_core_content_done(struct smtp_core *c, const char *reply);
 void smtp_core_login_done(struct smtp_core *c, bool ok);
+/* The same, where it was not looked at: reply says why. */
+void smtp_core_login_refused(struct smtp_core *c, const char *reply);
 void smtp_core_secured(struct smtp_core *c);
 /* Says a last line ("421 …") and closes. */
 void smtp_core_end(struct smtp_core *c, const char *reply);

@@ -49,6 +49,12 @@ void smtp_core_login_done(struct smtp_core *c, bool ok)
 	smtp_core_reply(c, "235 2.7.0 logged in");
 }
 
+void smtp_core_login_refused(struct smtp_core *c, const char *reply)
+{
+	if (c->state == SMTP_CHECKING)
+		refuse(c, reply);
+}
+
 /* authzid NUL authcid NUL password; the first is empty or says the same. */
 static void plain(struct smtp_core *c, struct slice text)
 {
@@ -92,12 +98,30 @@ static void respond(struct smtp_core *c, struct slice text)
 	}
 }
 
+/* The reply that forbids AUTH now, or NULL. */
+static const char *forbidden(const struct smtp_core *c)
+{
+	struct smtp_options o;
+
+	c->hooks->options(c->arg, &o);
+	if (o.auth == AUTH_OFFER_OFF)
+		return "502 5.5.1 not offered here";
+	if (c->logged_in)
+		return "503 5.5.1 logged in already";
+	if (o.auth_tls && !o.secure)
+		return "538 5.7.11 log-in only under TLS";
+	return NULL;
+}
+
 void smtp_core_sasl_line(struct smtp_core *c, struct slice line)
 {
+	const char *refusal = forbidden(c); /* a reload may have forbidden it since the AUTH command */
 	struct buf text;
 
-	if (slice_is(line, "*")) {
-		refuse(c, "501 5.7.0 cancelled");
+	if (refusal == NULL && slice_is(line, "*"))
+		refusal = "501 5.7.0 cancelled";
+	if (refusal != NULL) {
+		refuse(c, refusal);
 		return;
 	}
 	buf_init(&text, SMTP_AUTH_LINE_MAX);
@@ -108,18 +132,6 @@ void smtp_core_sasl_line(struct smtp_core *c, struct slice line)
 	if (text.p != NULL)
 		explicit_bzero(text.p, text.n);
 	buf_free(&text);
-}
-
-/* The reply that forbids AUTH now, or NULL. */
-static const char *forbidden(const struct smtp_core *c, const struct smtp_options *o)
-{
-	if (o->auth == AUTH_OFFER_OFF)
-		return "502 5.5.1 not offered here";
-	if (c->logged_in)
-		return "503 5.5.1 logged in already";
-	if (o->auth_tls && !o->secure)
-		return "538 5.7.11 log-in only under TLS";
-	return NULL;
 }
 
 static bool begin(struct smtp_core *c, struct slice mechanism, bool initial)
@@ -141,12 +153,10 @@ static bool begin(struct smtp_core *c, struct slice mechanism, bool initial)
 
 void smtp_cmd_auth(struct smtp_core *c, struct slice rest)
 {
-	struct smtp_options o;
 	size_t end = slice_find(rest, ' ');
 	struct slice initial = slice_trim(slice_sub(rest, end, rest.n));
 
-	c->hooks->options(c->arg, &o);
-	const char *refusal = forbidden(c, &o);
+	const char *refusal = forbidden(c);
 	if (refusal == NULL && rest.n == 0)
 		refusal = "501 5.5.4 which mechanism?";
 	if (refusal != NULL) {

@@ -3,6 +3,7 @@
 #define OFM_SMTP_SERVICE_H
 
 #include "config/config.h"
+#include "net/brake.h"
 #include "route/delivery.h"
 #include "store/passwords.h"
 
@@ -12,6 +13,7 @@ struct smtp_service_deps { /* all borrowed */
 	struct loop *loop;
 	struct delivery *delivery;
 	struct passwords *passwords;
+	struct brake *brake; /* shared with the other server */
 	/* A message to the daemon was committed (with fact "sync_wanted"): start or append a sync. sender: user name.
 	 */
 	void (*daemon_called)(void *arg, const char *sender);

@@ -12,7 +12,9 @@ enum {
 	FEED_MAX = 16 * 1024,
 	SEND_MAX = 64 * 1024,     /* replies that the client does not read: then nothing more is taken from it */
 	CONTENT_STEP = 16 * 1024, /* so many bytes of a message ... */
-	CONTENT_PATIENCE = 5      /* ... in so many timeouts, or the client is a trickler */
+	CONTENT_PATIENCE = 5,     /* ... in so many timeouts, ... */
+	CONTENT_PATIENCE_MS = 300 * 1000, /* ... but no more than this, or the client is a trickler */
+	PATIENCE_MS = 60 * 1000           /* a command from its first byte, a handshake: at most */
 };
 
 static int64_t timeout_ms(const struct smtp_session *s)
@@ -43,6 +45,7 @@ void smtp_session_free(struct smtp_session **sp)
 	transaction_free(&s->transaction);
 	smtp_core_free(&s->core);
 	stream_free(&s->stream);
+	loop_timer_free(&s->penalty);
 	free(s->login);
 	free(s);
 	*sp = NULL;
@@ -51,15 +54,31 @@ void smtp_session_free(struct smtp_session **sp)
 
 /* ---- limits of time ---- */
 
-static void set_limits(struct smtp_session *s, enum smtp_phase phase)
+/* How long a command or a handshake may take that has begun. */
+static int64_t patience_ms(const struct smtp_session *s)
 {
 	int64_t ms = timeout_ms(s);
 
-	stream_set_timeout(s->stream, phase == SMTP_PHASE_WAIT ? 0 : ms);
+	return ms < PATIENCE_MS ? ms : PATIENCE_MS;
+}
+
+/* How long each step of a message may take; never less than what mere silence may. */
+static int64_t content_patience_ms(const struct smtp_session *s)
+{
+	int64_t silence = timeout_ms(s), ms = silence * CONTENT_PATIENCE;
+
+	if (ms > CONTENT_PATIENCE_MS)
+		ms = CONTENT_PATIENCE_MS;
+	return ms > silence ? ms : silence;
+}
+
+static void set_limits(struct smtp_session *s, enum smtp_phase phase)
+{
+	stream_set_timeout(s->stream, phase == SMTP_PHASE_WAIT ? 0 : timeout_ms(s));
 	if (phase == SMTP_PHASE_PARTIAL)
-		stream_set_deadline(s->stream, ms);
+		stream_set_deadline(s->stream, patience_ms(s));
 	else
-		stream_set_deadline(s->stream, phase == SMTP_PHASE_CONTENT ? ms * CONTENT_PATIENCE : 0);
+		stream_set_deadline(s->stream, phase == SMTP_PHASE_CONTENT ? content_patience_ms(s) : 0);
 	s->phase = phase;
 	s->mark = s->received;
 }
@@ -109,7 +128,7 @@ static void limit_handshake(struct smtp_session *s)
 {
 	s->shaking = true;
 	stream_set_timeout(s->stream, timeout_ms(s));
-	stream_set_deadline(s->stream, timeout_ms(s));
+	stream_set_deadline(s->stream, patience_ms(s));
 }
 
 static void handshake(struct smtp_session *s)
@@ -184,8 +203,9 @@ static void on_ended(void *arg, enum stream_end why)
 		smtp_session_pump(s);
 		return;
 	}
-	if (why == STREAM_TIMEOUT) {
+	if (why == STREAM_TIMEOUT)
 		log_info("smtp.timeout", kv_s("sid", s->sid));
+	if (why == STREAM_TIMEOUT && !s->shaking) { /* within a handshake nothing can be said */
 		smtp_core_end(s->core, "421 4.4.2 timeout, good-bye");
 		flush(s);
 		finish(s);

@@ -16,7 +16,9 @@ struct smtp_session {
 	struct transaction *transaction;
 	struct smtp_pending *pending;
 	struct smtp_login *check;
-	char *login; /* user name; NULL = not logged in */
+	unsigned failures;          /* log-ins that failed */
+	struct loop_timer *penalty; /* a wrong password's answer waits; NULL before the first */
+	char *login;                /* user name; NULL = not logged in */
 	struct ip_addr ip, our_ip;
 	uint16_t port;
 	char sid[12];

@@ -2,6 +2,7 @@
 #include "smtp/session_internal.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "smtp/note.h"
 #include "store/ledger.h"
@@ -22,6 +23,8 @@ struct smtp_pending { /* a message whose commit is under way; outlives its sessi
 struct smtp_login {
 	struct smtp_session *session; /* NULL: gone */
 	char *user;
+	bool known; /* there is such a user */
+	int64_t started;
 };
 
 static void options(void *arg, struct smtp_options *out)
@@ -213,24 +216,67 @@ static void hook_content_end(void *arg)
 
 /* ---- log-in ---- */
 
+static void on_penalty(void *arg)
+{
+	struct smtp_session *s = arg;
+
+	smtp_core_login_done(s->core, false);
+	smtp_session_pump(s);
+}
+
+/* The same text after the same time whatever was wrong. */
+static void login_failed(struct smtp_session *s, const struct smtp_login *l)
+{
+	int64_t now = clock_mono_ms(), spent = now - l->started;
+	int64_t ms = brake_failed(s->service->deps.brake, &s->ip, l->known ? l->user : NULL, ++s->failures, now);
+	char ip[46];
+
+	ip_addr_format(&s->ip, ip);
+	log_warning("smtp.login_failed", kv_s("sid", s->sid), kv_s("peer", ip), kv_s("user", l->user));
+	if (s->penalty == NULL)
+		s->penalty = loop_timer_new(s->service->deps.loop, on_penalty, s);
+	loop_timer_set(s->penalty, spent < ms ? ms - spent : 0);
+}
+
+/* A reload may have come while the password was looked at. */
+static bool still_allowed(const struct smtp_session *s, const char *user)
+{
+	const struct config *c = s->service->config;
+	const struct config_user *u = config_user_by_name(c, slice_of(user));
+	struct smtp_options o;
+
+	options((void *)(uintptr_t)s, &o);
+	return u != NULL && !u->is_daemon && o.auth != AUTH_OFFER_OFF && (o.secure || !o.auth_tls);
+}
+
+static void logged_in(struct smtp_session *s, const char *user)
+{
+	char ip[46];
+
+	ip_addr_format(&s->ip, ip);
+	if (!still_allowed(s, user)) {
+		smtp_core_login_refused(s->core, "454 4.7.0 the configuration has changed, try again");
+	} else {
+		log_info("smtp.login", kv_s("sid", s->sid), kv_s("peer", ip), kv_s("user", user));
+		brake_succeeded(s->service->deps.brake, &s->ip, user, clock_mono_ms());
+		free(s->login);
+		s->login = xstrdup(user);
+		smtp_core_login_done(s->core, true);
+	}
+	smtp_session_pump(s);
+}
+
 static void on_checked(void *arg, bool ok)
 {
 	struct smtp_login *l = arg;
 	struct smtp_session *s = l->session;
 
-	if (s != NULL) {
-		char ip[46];
-		ip_addr_format(&s->ip, ip);
-		log_info(ok ? "smtp.login" : "smtp.login_failed", kv_s("sid", s->sid), kv_s("peer", ip),
-		         kv_s("user", l->user));
+	if (s != NULL)
 		s->check = NULL;
-		if (ok) {
-			free(s->login);
-			s->login = xstrdup(l->user);
-		}
-		smtp_core_login_done(s->core, ok);
-		smtp_session_pump(s);
-	}
+	if (s != NULL && ok)
+		logged_in(s, l->user);
+	else if (s != NULL)
+		login_failed(s, l);
 	free(l->user);
 	free(l);
 }
@@ -238,10 +284,15 @@ static void on_checked(void *arg, bool ok)
 static void hook_login(void *arg, struct slice name, struct slice password)
 {
 	struct smtp_session *s = arg;
-	struct smtp_login *l = xcalloc(1, sizeof *l);
 	const struct config_user *u = route_login(s->service->config, name);
+	int64_t now = clock_mono_ms();
 
-	l->session = s;
+	if (!brake_admits(s->service->deps.brake, &s->ip, u != NULL ? u->name : NULL, now)) {
+		smtp_core_login_refused(s->core, "454 4.7.0 too many failed log-ins from your address, try later");
+		return;
+	}
+	struct smtp_login *l = xcalloc(1, sizeof *l);
+	*l = (struct smtp_login){.session = s, .known = u != NULL, .started = now};
 	l->user = u != NULL ? xstrdup(u->name) : slice_dup(name);
 	s->check = l;
 	if (u == NULL)

@@ -28,6 +28,8 @@ struct transaction *transaction_new(const struct config *c, const struct smtp_cl
 
 	if (client->login[0] != '\0')
 		login = config_user_by_name(c, slice_of(client->login)); /* NULL where a reload removed them */
+	if (login != NULL && login->is_daemon)
+		login = NULL; /* a reload gave them another task */
 	*refusal = mail_refusal(c, login);
 	if (*refusal != NULL)
 		return NULL;

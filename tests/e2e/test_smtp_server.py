@@ -341,7 +341,7 @@ def b64(text):
 def test_log_in(gateway):
     g = gateway({"user anna": {"password": "p w:ü"}, "user boris": {}, "user clara": {"password": "x"}})
     with g.smtp() as s:
-        assert re.search(r"(?m)^AUTH PLAIN LOGIN$", s.ehlo) and re.search(r"(?m)^AUTH=LOGIN PLAIN$", s.ehlo), s.ehlo
+        assert re.search(r"(?m)^AUTH PLAIN LOGIN$", s.ehlo) and "AUTH=" not in s.ehlo, s.ehlo
     for name in ("anna", "ANNA@office.lan", "anna@firm.example"):
         with g.smtp() as s:
             assert says(s.auth_plain(name, "p w:ü"), 235, "2.7.0")

@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -109,3 +110,59 @@ def test_those_who_leave_in_the_middle_leave_nothing(g):
     scratch.wait_for(lambda: sum(g.json("status")["connections"][k] for k in ("smtp", "pop3")) == 0, 30, "all gone")
     scratch.wait_for(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= before + 2, 30, "their sockets closed")
     assert shake(g, 0).startswith(b"+OK")
+
+
+@pytest.mark.parametrize("server, upgrade_by", [("pop3", None), ("pop3", b"STLS"), ("smtp", None), ("smtp", b"STARTTLS")])
+def test_a_trickled_handshake_has_its_time_and_no_more(gateway, ca, server, upgrade_by):
+    """An octet now and then is no silence; the whole has to come in the time that silence may last."""
+    cert, key = ca.issue("localhost")
+    port = scratch.free_port()
+    g = gateway({"tls": {"certificate": cert, "key": key}, server: {"tls_port": port, "timeout": "3s"}})
+    out = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        client().wrap_bio(ssl.MemoryBIO(), out, server_hostname="storm").do_handshake()
+    hello = out.read()
+    plain = {"pop3": g.pop3_port, "smtp": g.smtp_port}[server]
+    with socket.create_connection(("127.0.0.1", plain if upgrade_by else port), 30) as s:
+        if upgrade_by:
+            upgrade(s, (b"EHLO x",) if server == "smtp" else (), upgrade_by)
+        began, ended = time.monotonic(), False
+        s.settimeout(0.5)
+        for octet in hello[:60]:
+            try:
+                s.sendall(bytes([octet]))
+                ended = s.recv(1000) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                ended = True
+            break
+        assert ended and 2 < time.monotonic() - began < 3 + 4 * gw.SLOWER
+    scratch.wait_for(lambda: g.json("status")["connections"][server] == 0, 20, "the end of the session")
+
+
+def test_a_command_in_two_pieces_leaves_no_deadline_behind(gateway):
+    """A message that takes longer than the timeout, asked for by a command that came in pieces."""
+    g = gateway({"user boris": {"password": "x"}, "pop3": {"timeout": "3s"}})
+    text = gw.message("long", body=(b"x" * 70 + b"\r\n") * 200000)
+    g.send("anna", ["boris"], text)
+    g.wait_box("boris")
+    s = socket.create_connection(("127.0.0.1", g.pop3_port), 30)
+    s.sendall(b"USER boris\r\nPASS x\r\nRE")
+    while b" messages " not in s.recv(1000):
+        pass
+    s.sendall(b"TR 1\r\n")
+    got, until = 0, time.monotonic() + 6
+    while time.monotonic() < until:  # slowly, but never silent
+        n = len(s.recv(1 << 16))
+        assert n > 0, f"closed after {got} octets"
+        got += n
+        time.sleep(0.05)
+    tail = b""
+    while not tail.endswith(b"\r\n.\r\n"):
+        n = s.recv(1 << 20)
+        assert n, f"closed after {got} octets"
+        got += len(n)
+        tail = (tail + n)[-10:]
+    assert got > len(text)
+    s.close()

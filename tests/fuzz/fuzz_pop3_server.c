@@ -100,6 +100,19 @@ static void fulfil(struct run *r, enum pop3_step wish, struct buf *out)
 	}
 }
 
+/* As reloads do. */
+static void change_offer(struct run *r)
+{
+	struct pop3_offer offer = r->core.offer;
+	unsigned char d = dice(r);
+
+	if (d % 16 == 0)
+		offer.stls = !offer.stls;
+	if (d % 16 == 1)
+		offer.login = !offer.login;
+	pop3_core_offer(&r->core, &offer);
+}
+
 static void feed(struct run *r, struct slice in)
 {
 	struct buf out;
@@ -109,6 +122,7 @@ static void feed(struct run *r, struct slice in)
 	do {
 		size_t before = in.n;
 
+		change_offer(r);
 		wish = pop3_core_run(&r->core, &in, &out);
 		need(in.n <= before);
 		need(wish != POP3_WANTS_INPUT || in.n == 0);

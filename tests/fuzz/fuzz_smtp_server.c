@@ -12,7 +12,9 @@ enum { RECORD_MAX = 16 * 1024 * 1024 };
 
 struct run {
 	struct smtp_core *core;
-	struct smtp_options options;
+	struct smtp_options options, last; /* as they are; as the engine saw them last */
+	unsigned asked;
+	bool vary;
 	struct buf said, told;
 	bool mailed, content, tls, login, ended;
 };
@@ -23,9 +25,19 @@ static void check(bool ok)
 		abort();
 }
 
+/* Reloads may come between any two commands. */
 static void options(void *arg, struct smtp_options *out)
 {
-	*out = ((struct run *)arg)->options;
+	struct run *r = arg;
+	unsigned dice = ++r->asked * 2654435761U >> 24;
+
+	if (r->vary) {
+		r->options.tls_offered = dice & 1;
+		r->options.auth = dice & 6 ? AUTH_OFFER_OPTIONAL : AUTH_OFFER_OFF;
+		r->options.auth_tls = (dice & 24) == 0;
+	}
+	r->last = r->options;
+	*out = r->options;
 }
 
 static void check_address(const struct address *a)
@@ -98,13 +110,17 @@ static void login(void *arg, struct slice name, struct slice password)
 {
 	struct run *r = arg;
 
+	check(r->last.auth != AUTH_OFFER_OFF && (r->last.secure || !r->last.auth_tls));
 	buf_printf(&r->told, "login %zu %zu\n", name.n, password.n);
 	r->login = true;
 }
 
 static void start_tls(void *arg)
 {
-	((struct run *)arg)->tls = true;
+	struct run *r = arg;
+
+	check(r->last.tls_offered && !r->last.secure);
+	r->tls = true;
 }
 
 static void forget_login(void *arg)
@@ -178,7 +194,8 @@ static void start(struct run *r, uint8_t flags)
 	*r = (struct run){.options = {.hostname = "gate.example",
 	                              .tls_offered = flags & 1,
 	                              .auth = flags & 2 ? AUTH_OFFER_OPTIONAL : AUTH_OFFER_OFF,
-	                              .auth_tls = flags & 4}};
+	                              .auth_tls = flags & 4},
+	                  .vary = flags & 8};
 	buf_init(&r->said, RECORD_MAX);
 	buf_init(&r->told, RECORD_MAX);
 	r->core = smtp_core_new(&hooks, r);

@@ -414,6 +414,45 @@ static void test_big_listing_comes_in_pieces(void **state)
 	free(list.v);
 }
 
+/* What a reload takes away is not there any more, in the midst of a log-in too. */
+static void test_offer_changes(void **state)
+{
+	struct pop3_offer now = {.stls = false, .login = true, .expire = -1};
+	struct peer *p = peer_new(&open_offer);
+
+	(void)state;
+	pop3_core_offer(&p->core, &now);
+	expect(p, "STLS\r\n", "-ERR TLS is not available here\r\n");
+	expect(p, "USER anna\r\nAUTH PLAIN\r\n", "+OK Password?\r\n+ \r\n");
+	now.login = false;
+	pop3_core_offer(&p->core, &now);
+	expect(p, "AGFubmEAc2VjcmV0\r\n", "-ERR Log-in needs TLS\r\n");
+	assert_string_equal(p->user, "");
+	now.login = true;
+	pop3_core_offer(&p->core, &now);
+	expect(p, "USER anna\r\n", "+OK Password?\r\n");
+	now.login = false;
+	pop3_core_offer(&p->core, &now);
+	expect(p, "PASS secret\r\n", "-ERR Log-in needs TLS\r\n");
+	assert_string_equal(p->user, "");
+	now.login = now.stls = true;
+	pop3_core_offer(&p->core, &now);
+	expect(p, "PASS secret\r\nSTLS\r\n", "+OK 3 messages (600 octets)\r\n" NOT_AFTER);
+	peer_free(p);
+}
+
+static void test_banned(void **state)
+{
+	struct peer *p = peer_new(&open_offer);
+
+	(void)state;
+	p->verdict = POP3_LOGIN_BANNED;
+	expect(p, "USER anna\r\nPASS secret\r\n",
+	       "+OK Password?\r\n"
+	       "-ERR [SYS/TEMP] Too many failed log-ins from your address, try in some minutes\r\n");
+	peer_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +462,7 @@ int main(void)
 	    cmocka_unit_test(test_mailbox),        cmocka_unit_test(test_quit),
 	    cmocka_unit_test(test_failed_message), cmocka_unit_test(test_any_split),
 	    cmocka_unit_test(test_long_lines),     cmocka_unit_test(test_endless_line),
+	    cmocka_unit_test(test_offer_changes),  cmocka_unit_test(test_banned),
 	    cmocka_unit_test(test_no_pop3_client), cmocka_unit_test(test_big_listing_comes_in_pieces),
 	};
 

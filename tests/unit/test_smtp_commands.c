@@ -26,8 +26,7 @@ static void commands_keep_their_order(void **state)
 	    {"MAIL FROM:<>\r\n", "250"},
 	    {"RCPT TO:<a@b.c>\r\nRCPT TO:<b@b.c>\r\nDATA\r\nx\r\n.\r\n", "250 250 354 250"},
 	    {"EHLO pc\r\n", ehlo_codes},
-	    {"MAIL FROM:<a@b.c>\r\nEHLO pc\r\nRCPT TO:<a@b.c>\r\n",
-	     "250 250- 250- 250- 250- 250- 250- 250- 250- 250 503"},
+	    {"MAIL FROM:<a@b.c>\r\nEHLO pc\r\nRCPT TO:<a@b.c>\r\n", "250 " EHLO_CODES " 503"},
 	    {"VRFY a\r\n", "252"},
 	    {"VRFY\r\n", "501"},
 	    {"EXPN a\r\n", "502"},
@@ -129,7 +128,7 @@ static void recipients_are_strict(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		set_up(&r);
-		expect(&r, "EHLO pc\r\nMAIL FROM:<>\r\n", "250- 250- 250- 250- 250- 250- 250- 250- 250 250");
+		expect(&r, "EHLO pc\r\nMAIL FROM:<>\r\n", EHLO_CODES " 250");
 		expect(&r, rows[i].say, rows[i].codes);
 		tear_down(&r);
 	}
@@ -182,7 +181,7 @@ static void chunks_are_taken(void **state)
 
 	(void)state;
 	set_up(&r);
-	expect(&r, "EHLO pc\r\nBDAT 6\r\nRSET\r\nNOOP\r\n", "250- 250- 250- 250- 250- 250- 250- 250- 250 503 250");
+	expect(&r, "EHLO pc\r\nBDAT 6\r\nRSET\r\nNOOP\r\n", EHLO_CODES " 503 250");
 	expect(&r, "MAIL FROM:<a@b.c>\r\nBDAT 6 LAST\r\nRSET\r\nRCPT TO:<x@y.z>\r\n", "250 503 250");
 	expect(&r, "BDAT 4\r\na\nb\rBDAT 2\r\n\nc", "250 250");
 	expect(&r, "DATA\r\n", "503");

@@ -27,6 +27,7 @@ struct world {
 	struct maildir *maildir;
 	struct delivery *delivery;
 	struct passwords *passwords;
+	struct brake *brake;
 	struct smtp_service *smtp;
 	uint16_t port;
 	char called[64];
@@ -115,7 +116,8 @@ static void open_world(struct world *w, const char *ini)
 	database_start(w->db, w->loop);
 	delivery_start(w->delivery);
 	w->passwords = passwords_new(w->loop, w->workers);
-	struct smtp_service_deps deps = {w->loop, w->delivery, w->passwords, on_daemon, w};
+	w->brake = brake_new();
+	struct smtp_service_deps deps = {w->loop, w->delivery, w->passwords, w->brake, on_daemon, w};
 	w->smtp = smtp_service_new(&deps);
 	configure(w, ini);
 	free(db);
@@ -147,6 +149,7 @@ static void close_world(struct world *w)
 	smtp_service_stop(w->smtp, 1000, on_done, w);
 	wait_done(w);
 	smtp_service_free(&w->smtp);
+	brake_free(&w->brake);
 	w->waiting = true;
 	delivery_stop(w->delivery, 5000, on_done, w);
 	wait_done(w);
