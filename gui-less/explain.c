@@ -229,7 +229,7 @@ static int run(const struct ctl_options *o, const char *file, const char *accoun
 	x.account = account != NULL ? config_account_by_label(c, slice_of(account)) : NULL;
 	if (account != NULL && x.account == NULL) {
 		ctl_error("there is no [account %s] in %s (ofmctl account lists them)", account, o->file);
-	} else if (message_file_read(file, &bytes)) {
+	} else if (message_file_head(file, &bytes)) {
 		explain(o, &x, buf_slice(&bytes));
 		buf_free(&bytes);
 		rc = 0;

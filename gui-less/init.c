@@ -334,7 +334,7 @@ static bool untouched_sample(const char *path)
 	struct buf here, sample;
 	bool same;
 
-	if (!message_file_read(path, &here))
+	if (!message_file_whole(path, 1024 * 1024, &here))
 		return false;
 	buf_init(&sample, 1024 * 1024);
 	config_sample_write(&sample);

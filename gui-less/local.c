@@ -49,7 +49,13 @@ struct config *local_config_with(const struct ctl_options *o, const char *more)
 	}
 	text = xmalloc(INI_MAX);
 	size_t n = fread(text, 1, INI_MAX - strlen(more) - 2, f);
+	bool unread = ferror(f) != 0 || !feof(f);
 	fclose(f);
+	if (unread) {
+		ctl_error("%s cannot be read to its end", o->file);
+		free(text);
+		return NULL;
+	}
 	text[n] = '\n';
 	memcpy(text + n + 1, more, strlen(more) + 1);
 	c = config_load_text(slice_of(text), o->file, o->home, &hooks, &found);

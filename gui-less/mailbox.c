@@ -2,6 +2,7 @@
  * so whoever uses it needs the rights to them, and the daemon need not run. */
 #include "args.h"
 #include "base/alloc.h"
+#include "base/random.h"
 #include "client.h"
 #include "local.h"
 #include "mail/header.h"
@@ -17,9 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 64 * 1024 };
+enum { HEAD_MAX = 64 * 1024, SHOWN_MAX = 512 * 1024 * 1024 };
 
 struct mailbox {
 	struct config *config;
@@ -60,21 +62,56 @@ static int open_mailbox(const struct ctl_options *o, const char *user, struct ma
 	return rc;
 }
 
-/* Up to max bytes of message i; false where it has gone meanwhile. */
-static bool read_message(struct mailbox *m, size_t i, size_t max, struct buf *out)
-{
-	struct err e;
-	int fd = maildir_open_message(m->maildir, m->user, &m->list.v[i], &e);
-	char piece[65536];
-	ssize_t n;
+enum reading { READ_OK, READ_GONE, READ_FAILED };
 
-	buf_clear(out);
+/* The message has gone meanwhile, which is nobody's fault, or cannot be opened. */
+static enum reading unopened(const struct mailbox *m, size_t i, const struct err *e)
+{
+	if (e->code == ENOENT)
+		return READ_GONE;
+	ctl_error("message %zu of %s: %s", i + 1, m->user, e->text);
+	return READ_FAILED;
+}
+
+static enum reading unread(const struct mailbox *m, size_t i, const struct err *e)
+{
+	ctl_error("message %zu of %s: %s", i + 1, m->user, e->text);
+	return READ_FAILED;
+}
+
+/* Hands message i to fn piece by piece. What fn returns other than 0 ends it as a success. */
+static enum reading each_piece(struct mailbox *m, size_t i, int (*fn)(void *arg, struct slice piece), void *arg)
+{
+	struct err e = {0, ""};
+	struct stat st;
+	int fd = maildir_open_message(m->maildir, m->user, &m->list.v[i], &e);
+
 	if (fd < 0)
-		return false;
-	while (out->n < max && (n = read(fd, piece, sizeof piece)) > 0 && buf_add(out, piece, (size_t)n))
-		;
+		return unopened(m, i, &e);
+	int rc = message_file_each(fd, fn, arg, &e);
+	off_t at = lseek(fd, 0, SEEK_CUR);
+	if (rc == 0 && (fstat(fd, &st) != 0 || at < st.st_size))
+		rc = err_set(&e, 0, "it ended before its end");
 	close(fd);
-	return true;
+	return rc < 0 ? unread(m, i, &e) : READ_OK;
+}
+
+enum { FULL = 1 };
+
+static int take_piece(void *arg, struct slice piece)
+{
+	struct buf *b = arg;
+	size_t room = b->max - b->n;
+
+	buf_add_slice(b, slice_sub(piece, 0, room));
+	return piece.n >= room ? FULL : 0;
+}
+
+/* As much of message i as fits into out. */
+static enum reading read_message(struct mailbox *m, size_t i, struct buf *out)
+{
+	buf_clear(out);
+	return each_piece(m, i, take_piece, out);
 }
 
 /* ---- list ---- */
@@ -91,7 +128,8 @@ static void take_field(json_t *o, const char *key, const struct header *h, const
 	buf_free(&b);
 }
 
-static json_t *entry(struct mailbox *m, size_t i, struct buf *bytes)
+/* bytes: scratch for its header section. *failed is set where it cannot be read. */
+static json_t *entry(struct mailbox *m, size_t i, struct buf *bytes, bool *failed)
 {
 	char uidl[MAILDIR_UIDL_MAX + 1];
 	struct header h;
@@ -102,8 +140,7 @@ static json_t *entry(struct mailbox *m, size_t i, struct buf *bytes)
 	codec_set_text(o, "uidl", uidl);
 	codec_set_int(o, "size", (int64_t)m->list.v[i].size);
 	codec_set_int(o, "arrived", m->list.v[i].arrived);
-	if (!read_message(m, i, HEAD_MAX, bytes))
-		buf_clear(bytes);
+	*failed = read_message(m, i, bytes) == READ_FAILED || *failed;
 	header_scan(&h, buf_slice(bytes));
 	take_field(o, "from", &h, "From");
 	take_field(o, "subject", &h, "Subject");
@@ -111,15 +148,15 @@ static json_t *entry(struct mailbox *m, size_t i, struct buf *bytes)
 	return o;
 }
 
-static json_t *entries(struct mailbox *m)
+static json_t *entries(struct mailbox *m, bool *failed)
 {
 	struct progress_bar bar = progress_begin("reading");
 	json_t *all = json_array();
 	struct buf bytes;
 
-	buf_init(&bytes, 2 * HEAD_MAX);
+	buf_init(&bytes, HEAD_MAX);
 	for (size_t i = 0; i < m->list.n; i++) {
-		json_array_append_new(all, entry(m, i, &bytes));
+		json_array_append_new(all, entry(m, i, &bytes, failed));
 		progress_show(&bar, i + 1, m->list.n);
 	}
 	progress_end(&bar);
@@ -150,7 +187,8 @@ static void print_table(const json_t *all, bool tty)
 
 static int list(const struct ctl_options *o, struct mailbox *m)
 {
-	json_t *all = entries(m);
+	bool failed = false;
+	json_t *all = entries(m, &failed);
 
 	if (o->json) {
 		json_t *wrap = json_pack("{s:s, s:O}", "user", m->user, "messages", all);
@@ -162,16 +200,36 @@ static int list(const struct ctl_options *o, struct mailbox *m)
 		print_table(all, o->out_is_tty);
 	}
 	json_decref(all);
-	return 0;
+	return failed ? 1 : 0;
 }
 
 /* ---- show ---- */
 
-/* By number, or by the unique id that POP3 clients see. */
-static bool find(const struct mailbox *m, const char *which, size_t *out)
+/* Whether our own Received line, the first of the message, says this id: the one of the reply to its sender. */
+static bool says_id(struct slice head, const char *id)
+{
+	struct header h;
+	bool yes = false;
+
+	header_scan(&h, head);
+	const struct header_field *f = header_find(&h, "Received", 0);
+	if (f != NULL) {
+		char *text = slice_dup(f->value), *wanted = xasprintf(" id %s;", id);
+		yes = strstr(text, wanted) != NULL;
+		free(wanted);
+		free(text);
+	}
+	header_free(&h);
+	return yes;
+}
+
+/* By number, by the unique id that POP3 clients see, or by the id that the sender was told. */
+static bool find(struct mailbox *m, const char *which, size_t *out)
 {
 	uint64_t n;
 	char uidl[MAILDIR_UIDL_MAX + 1];
+	struct buf head;
+	bool found = false;
 
 	if (slice_to_u64(slice_of(which), m->list.n, &n) && n >= 1) {
 		*out = (size_t)n - 1;
@@ -182,124 +240,228 @@ static bool find(const struct mailbox *m, const char *which, size_t *out)
 		if (strcmp(uidl, which) == 0)
 			return true;
 	}
-	return false;
+	buf_init(&head, HEAD_MAX);
+	for (*out = 0; *out < m->list.n; ++*out) {
+		found = read_message(m, *out, &head) == READ_OK && says_id(buf_slice(&head), which);
+		if (found)
+			break;
+	}
+	buf_free(&head);
+	return found;
 }
 
-/* On a terminal nothing in it may move the cursor; elsewhere it is the message byte for byte. */
+static int gone(void)
+{
+	return ctl_error("the message has gone meanwhile");
+}
+
+static int put_piece(void *arg, struct slice piece)
+{
+	(void)arg;
+	return fwrite(piece.p, 1, piece.n, stdout) == piece.n ? 0 : FULL;
+}
+
+static void print_safely(struct slice bytes)
+{
+	struct buf text, safe;
+
+	buf_init(&text, SHOWN_MAX);
+	for (size_t k = 0; k < bytes.n; k++)
+		if (bytes.p[k] != '\r')
+			buf_add_char(&text, bytes.p[k]);
+	buf_init(&safe, 8 * (size_t)SHOWN_MAX);
+	show_text(&safe, buf_slice(&text), false);
+	fwrite(safe.p, 1, safe.n, stdout);
+	buf_free(&safe);
+	buf_free(&text);
+}
+
+/* As JSON, or for a terminal, where nothing in it may move the cursor. */
+static int show_whole(const struct ctl_options *o, struct mailbox *m, size_t i)
+{
+	struct buf bytes, head;
+	bool failed = false;
+
+	if (m->list.v[i].size >= SHOWN_MAX)
+		return ctl_error("the message is larger than %d MiB; write it into a file: ofmctl mailbox %s show %zu "
+		                 "> FILE",
+		                 SHOWN_MAX / 1024 / 1024, m->user, i + 1);
+	buf_init(&bytes, SHOWN_MAX);
+	enum reading r = read_message(m, i, &bytes);
+	if (r == READ_OK && o->json) {
+		buf_init(&head, HEAD_MAX);
+		json_t *e = entry(m, i, &head, &failed);
+		json_object_set_new(e, "message", codec_text(buf_slice(&bytes)));
+		client_print_json(e);
+		json_decref(e);
+		buf_free(&head);
+	} else if (r == READ_OK) {
+		print_safely(buf_slice(&bytes));
+	}
+	buf_free(&bytes);
+	return r == READ_GONE ? gone() : r == READ_FAILED || failed;
+}
+
+/* Into a file or pipe it goes byte for byte. */
 static int show(const struct ctl_options *o, struct mailbox *m, const char *which)
 {
-	struct buf bytes, text;
 	size_t i;
 
 	if (!find(m, which, &i))
 		return ctl_error("%s has no message %s", m->user, which);
-	buf_init(&bytes, SIZE_MAX / 4);
-	if (!read_message(m, i, SIZE_MAX, &bytes)) {
-		buf_free(&bytes);
-		return ctl_error("the message has gone meanwhile");
-	}
-	buf_init(&text, SIZE_MAX / 2);
-	if (o->json) {
-		json_t *e = entry(m, i, &text);
-		json_object_set_new(e, "message", codec_text(buf_slice(&bytes)));
-		client_print_json(e);
-		json_decref(e);
-	} else if (o->out_is_tty) {
-		for (size_t k = 0; k < bytes.n; k++)
-			if (bytes.p[k] != '\r')
-				buf_add_char(&text, bytes.p[k]);
-		struct buf safe;
-		buf_init(&safe, SIZE_MAX / 2);
-		show_text(&safe, buf_slice(&text), false);
-		fwrite(safe.p, 1, safe.n, stdout);
-		buf_free(&safe);
-	} else {
-		fwrite(bytes.p, 1, bytes.n, stdout);
-	}
-	buf_free(&text);
-	buf_free(&bytes);
-	return 0;
+	if (o->json || o->out_is_tty)
+		return show_whole(o, m, i);
+	enum reading r = each_piece(m, i, put_piece, NULL);
+	return r == READ_GONE ? gone() : r == READ_FAILED;
 }
 
 /* ---- export ---- */
 
+static int export_piece(void *arg, struct slice piece)
+{
+	struct mbox_writer *w = arg;
+
+	mbox_write(w, piece);
+	return ferror(w->f) == 0 ? 0 : FULL;
+}
+
+/* Whether it is still there is known before its first line is written. */
+static enum reading export_one(struct mailbox *m, FILE *f, size_t i)
+{
+	struct mbox_writer w;
+	struct err e = {0, ""};
+	int fd = maildir_open_message(m->maildir, m->user, &m->list.v[i], &e);
+
+	if (fd < 0)
+		return unopened(m, i, &e);
+	close(fd);
+	mbox_write_begin(&w, f, m->list.v[i].arrived);
+	enum reading r = each_piece(m, i, export_piece, &w);
+	mbox_write_end(&w);
+	if (r == READ_GONE) { /* between the two */
+		ctl_error("message %zu of %s has gone while it was read", i + 1, m->user);
+		r = READ_FAILED;
+	}
+	return r;
+}
+
+/* 0; 1 after an error on stderr; -1 with errno where f takes no more. */
 static int write_all(struct mailbox *m, FILE *f, size_t *count)
 {
 	struct progress_bar bar = progress_begin("exporting");
-	struct buf bytes;
+	enum reading r = READ_OK;
 
-	buf_init(&bytes, SIZE_MAX / 4);
-	for (size_t i = 0; i < m->list.n && ferror(f) == 0; i++) {
-		if (read_message(m, i, SIZE_MAX, &bytes)) {
-			mbox_write(f, buf_slice(&bytes), m->list.v[i].arrived);
-			++*count;
-		}
+	for (size_t i = 0; i < m->list.n && ferror(f) == 0 && r != READ_FAILED; i++) {
+		errno = 0;
+		r = export_one(m, f, i);
+		*count += r == READ_OK;
 		progress_show(&bar, i + 1, m->list.n);
 	}
+	int error = errno;
 	progress_end(&bar);
-	buf_free(&bytes);
+	if (r == READ_FAILED)
+		return 1;
+	errno = error;
 	return ferror(f) == 0 && fflush(f) == 0 ? 0 : -1;
 }
 
-static int export(struct mailbox *m, const char *path)
+static int export_to_stdout(struct mailbox *m)
 {
-	bool to_stdout = path == NULL || strcmp(path, "-") == 0;
-	/* Other people's mail: for its owner's eyes alone. */
-	int fd = to_stdout ? STDOUT_FILENO : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	FILE *f = fd < 0 ? NULL : to_stdout ? stdout : fdopen(fd, "w");
+	size_t count = 0;
+	int rc = write_all(m, stdout, &count);
+
+	return rc < 0 ? ctl_error("standard output: %s", errno != 0 ? strerror(errno) : "it takes no more") : rc;
+}
+
+/* Under another name until it is whole, so that PATH is never part of a mailbox. */
+static int export_to_file(struct mailbox *m, const char *path)
+{
+	char unique[RANDOM_NAME_MAX];
 	size_t count = 0;
 
-	if (f == NULL)
-		return errno == EEXIST ? ctl_error("%s exists already; name a new file", path)
-		                       : ctl_error("%s: %s", path, strerror(errno));
-	int rc = write_all(m, f, &count);
-	if (!to_stdout && (rc == 0 ? fsync(fd) : 0) != 0)
+	if (access(path, F_OK) == 0)
+		return ctl_error("%s exists already; name a new file", path);
+	random_name(unique);
+	char *part = xasprintf("%s.%s.part", path, unique);
+	/* Other people's mail: for its owner's eyes alone. */
+	int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+	int rc = f != NULL ? write_all(m, f, &count) : -1;
+	if (rc == 0 && fsync(fd) != 0)
 		rc = -1;
 	int error = errno;
-	if (!to_stdout && fclose(f) != 0)
+	if (f != NULL && fclose(f) != 0 && rc == 0) {
+		error = errno;
 		rc = -1;
+	}
+	if (rc == 0 && renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE) != 0 &&
+	    (errno != EINVAL || rename(part, path) != 0)) {
+		error = errno;
+		rc = -1;
+	}
+	if (rc < 0)
+		ctl_error("%s: %s", path, error != 0 ? strerror(error) : "it cannot be written");
 	if (rc != 0)
-		return ctl_error("%s: %s", to_stdout ? "standard output" : path, strerror(error));
-	if (!to_stdout)
+		unlink(part);
+	else
 		printf("%zu message%s written to %s.\n", count, count == 1 ? "" : "s", path);
-	return 0;
+	free(part);
+	return rc != 0;
 }
 
 /* ---- restore ---- */
 
 struct restoring {
-	struct mailbox *m;
 	struct mbox_place *place;
 	size_t count;
 	struct err e;
 };
 
-static int put(void *arg, struct slice message)
+static int restore_data(void *arg, struct slice piece)
 {
 	struct restoring *r = arg;
 
-	if (mbox_place_put(r->place, message, &r->e) != 0)
-		return -1;
+	return mbox_place_add(r->place, piece, &r->e);
+}
+
+static int restore_end(void *arg)
+{
+	struct restoring *r = arg;
+
 	r->count++;
-	return 0;
+	return mbox_place_end(r->place, &r->e);
+}
+
+static int restore_piece(void *arg, struct slice piece)
+{
+	return mbox_read(arg, piece);
+}
+
+static int restore_from(struct restoring *r, int fd)
+{
+	struct mbox_reader reader = {.data = restore_data, .end = restore_end, .arg = r};
+	int rc = message_file_each(fd, restore_piece, &reader, &r->e);
+
+	return rc == 0 ? mbox_read_end(&reader, &r->e) : rc;
 }
 
 static int restore(struct mailbox *m, const char *path)
 {
-	struct restoring r = {.m = m, .e = {0, ""}};
-	struct buf bytes;
+	struct restoring r = {.e = {0, ""}};
+	int fd = message_file_open(path), rc = -1;
 
-	if (!message_file_read(path, &bytes))
+	if (fd < 0)
 		return 1;
-	int rc = -1;
 	r.place = mbox_place_open(m->maildir, m->user, &r.e);
-	if (r.place != NULL)
-		rc = mbox_read(buf_slice(&bytes), put, &r);
-	if (r.place != NULL && mbox_place_close(&r.place, rc == 0, &r.e) != 0)
-		rc = -1;
-	buf_free(&bytes);
+	if (r.place != NULL) {
+		rc = restore_from(&r, fd);
+		struct err *e = rc == 0 ? &r.e : NULL;
+		if (mbox_place_close(&r.place, rc == 0, e) != 0)
+			rc = -1;
+	}
+	close(fd);
 	if (rc != 0)
-		return ctl_error("%s; nothing was restored", r.e.text);
+		return ctl_error("%s: %s; nothing was restored", path, r.e.text);
 	if (r.count == 0)
 		return ctl_error("%s holds no message: an mbox file or a single message is expected", path);
 	printf("%zu message%s put into the mailbox of %s.\n", r.count, r.count == 1 ? "" : "s", m->user);
@@ -314,7 +476,7 @@ static int act(const struct ctl_options *o, struct mailbox *m, const char *what,
 		return words == 3 ? show(o, m, argv[3])
 		                  : ctl_usage(argv[0], "show which message? its NUMBER or unique id");
 	if (strcmp(what, "export") == 0)
-		return export(m, words == 3 ? argv[3] : NULL);
+		return words < 3 || strcmp(argv[3], "-") == 0 ? export_to_stdout(m) : export_to_file(m, argv[3]);
 	return words == 3 ? restore(m, argv[3])
 	                  : ctl_usage(argv[0], "restore what? an mbox FILE, or - for the standard input");
 }

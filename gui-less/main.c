@@ -5,10 +5,12 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 int ctl_error(const char *fmt, ...)
 {
@@ -139,6 +141,22 @@ static int dispatch(const struct options_parsed *p)
 	return c->run(&p->ctl, p->argc, p->argv);
 }
 
+/* A full disk behind > is no success; a reader that has seen enough (| head) is no failure. errno says why not. */
+static bool output_written(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO};
+	bool failed_before = ferror(stdout) != 0;
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !failed_before)
+		return true;
+	int why = errno;
+	/* An earlier write's reason is gone; a pipe that nobody reads still says so. */
+	bool reader_left = why == EPIPE || (poll(&p, 1, 0) > 0 && (p.revents & POLLERR) != 0);
+	errno = why != 0 ? why : EIO;
+	return reader_left;
+}
+
 int main(int argc, char **argv)
 {
 	struct options_parsed p;
@@ -151,8 +169,5 @@ int main(int argc, char **argv)
 		return 1;
 	int rc = dispatch(&p);
 	options_free(&p);
-	/* A full disk behind > is no success; a reader that has seen enough (| head) is no failure. */
-	if (fflush(stdout) != 0 && errno != EPIPE)
-		return ctl_error("the output could not be written: %m");
-	return rc;
+	return output_written() ? rc : ctl_error("the output could not be written: %m");
 }

@@ -1,163 +1,250 @@
 #include "mbox.h"
 
-#include "base/alloc.h"
-#include "base/buf.h"
-#include "base/io.h"
-#include "base/random.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
-/* "From ", ">From ", ">>From ", … */
-static bool is_from_line(struct slice line)
+static const char from_word[] = "From ";
+enum { FROM_LENGTH = 5 };
+
+/* ---- lines ---- */
+
+/* Takes bytes at p as long as the line's kind is open; returns how many. It is known behind ">>From " (all the
+ * letters), or at the first byte that fits neither. */
+static size_t take_start(struct mbox_line *l, const char *p, size_t n)
 {
-	size_t at = 0;
+	size_t i = 0;
 
-	while (at < line.n && line.p[at] == '>')
-		at++;
-	return line.n - at >= 5 && memcmp(line.p + at, "From ", 5) == 0;
+	while (i < n && !l->inside) {
+		if (l->from == 0 && p[i] == '>') {
+			l->marks++;
+			i++;
+		} else if (p[i] == from_word[l->from]) {
+			i++;
+			l->inside = ++l->from == FROM_LENGTH;
+		} else {
+			l->inside = true;
+		}
+	}
+	return i;
 }
 
-static struct slice next_line(struct slice *rest)
+static bool is_from_line(const struct mbox_line *l)
 {
-	size_t n = slice_find(*rest, '\n');
-	struct slice line = slice_sub(*rest, 0, n);
-
-	*rest = slice_sub(*rest, n + 1, rest->n);
-	if (line.n > 0 && line.p[line.n - 1] == '\r')
-		line.n--;
-	return line;
+	return l->from == FROM_LENGTH;
 }
 
-void mbox_write(FILE *f, struct slice message, int64_t arrived)
+/* ---- writing ---- */
+
+void mbox_write_begin(struct mbox_writer *w, FILE *f, int64_t arrived)
 {
 	char date[64];
 	time_t t = (time_t)arrived;
 	struct tm tm;
 
-	gmtime_r(&t, &tm);
+	*w = (struct mbox_writer){.f = f};
+	if (gmtime_r(&t, &tm) == NULL)
+		memset(&tm, 0, sizeof tm);
 	strftime(date, sizeof date, "%a %b %e %H:%M:%S %Y", &tm);
 	fprintf(f, "From MAILER-DAEMON %s\n", date);
-	while (message.n > 0) {
-		struct slice line = next_line(&message);
-		if (is_from_line(line))
-			fputc('>', f);
-		fwrite(line.p, 1, line.n, f);
-		fputc('\n', f);
-	}
-	fputc('\n', f);
 }
 
-/* The empty line in front of the next message is the file's, not the message's. */
-static int give(struct buf *b, bool last_empty, int (*fn)(void *arg, struct slice message), void *arg)
+/* What was held back while the line's kind was open. */
+static void write_start(struct mbox_writer *w)
 {
-	struct slice message = buf_slice(b);
+	uint64_t marks = w->line.marks + is_from_line(&w->line);
 
-	if (last_empty)
-		message.n -= 2;
-	int rc = message.n > 0 ? fn(arg, message) : 0;
-	buf_clear(b);
+	while (marks-- > 0)
+		fputc('>', w->f);
+	fwrite(from_word, 1, w->line.from, w->f);
+	w->line.marks = 0;
+	w->line.from = 0;
+	w->line.inside = true;
+}
+
+static void write_line_end(struct mbox_writer *w)
+{
+	if (!w->line.inside)
+		write_start(w);
+	fputc('\n', w->f);
+	w->line = (struct mbox_line){0};
+	w->any = false;
+}
+
+/* Part of a line, without its end. */
+static void write_part(struct mbox_writer *w, const char *p, size_t n)
+{
+	w->any = true;
+	if (w->line.cr)
+		fputc('\r', w->f);
+	w->line.cr = false;
+	if (!w->line.inside) {
+		size_t taken = take_start(&w->line, p, n);
+		p += taken;
+		n -= taken;
+		if (!w->line.inside)
+			return;
+		write_start(w);
+	}
+	if (n > 0 && p[n - 1] == '\r') {
+		w->line.cr = true;
+		n--;
+	}
+	fwrite(p, 1, n, w->f);
+}
+
+void mbox_write(struct mbox_writer *w, struct slice piece)
+{
+	while (piece.n > 0) {
+		size_t n = slice_find(piece, '\n');
+		if (n > 0)
+			write_part(w, piece.p, n);
+		if (n < piece.n)
+			write_line_end(w);
+		piece = slice_sub(piece, n + 1, piece.n);
+	}
+}
+
+void mbox_write_end(struct mbox_writer *w)
+{
+	if (w->any)
+		write_line_end(w);
+	fputc('\n', w->f);
+}
+
+/* ---- reading ---- */
+
+static int give(struct mbox_reader *r, const char *p, size_t n)
+{
+	r->open = true;
+	return n > 0 ? r->data(r->arg, slice_make(p, n)) : 0;
+}
+
+/* The message, if there is one, is over. An empty line in front of the next one is the file's, not the message's. */
+static int close_message(struct mbox_reader *r)
+{
+	int rc = r->open ? r->end(r->arg) : 0;
+
+	r->open = r->empty = false;
 	return rc;
 }
 
-int mbox_read(struct slice bytes, int (*fn)(void *arg, struct slice message), void *arg)
+/* What was held back while the line's kind was open: one ">" of a quoted line goes. */
+static int give_start(struct mbox_reader *r)
 {
-	bool mbox = bytes.n >= 5 && memcmp(bytes.p, "From ", 5) == 0, empty = true;
-	struct buf b;
+	static const char many[] = ">>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>";
+	uint64_t marks = r->line.marks - (r->mbox && is_from_line(&r->line) && r->line.marks > 0);
 	int rc = 0;
 
-	buf_init(&b, SIZE_MAX / 2);
-	while (bytes.n > 0 && rc == 0) {
-		struct slice line = next_line(&bytes);
-		if (mbox && empty && line.n >= 5 && memcmp(line.p, "From ", 5) == 0) {
-			rc = give(&b, b.n > 0, fn, arg);
-			empty = false;
-			continue;
-		}
-		empty = line.n == 0;
-		if (mbox && line.n > 0 && line.p[0] == '>' && is_from_line(line))
-			line = slice_sub(line, 1, line.n);
-		buf_add_slice(&b, line);
-		buf_add_str(&b, "\r\n");
+	for (size_t n; marks > 0 && rc == 0; marks -= n) {
+		n = marks < sizeof many - 1 ? (size_t)marks : sizeof many - 1;
+		rc = give(r, many, n);
 	}
 	if (rc == 0)
-		rc = give(&b, mbox && empty && b.n > 0, fn, arg);
-	buf_free(&b);
+		rc = give(r, from_word, r->line.from);
+	r->line.marks = 0;
+	r->line.from = 0;
+	r->line.inside = true;
 	return rc;
 }
 
-/* ---- into a mailbox ---- */
-
-struct mbox_place {
-	int tmp, new;
-	struct stat owner; /* whose mailbox it is: ours may be root's hands */
-	struct strlist names;
-};
-
-struct mbox_place *mbox_place_open(struct maildir *m, const char *user, struct err *e)
+/* The line's kind is known, or nothing more of it comes. */
+static int begin_line(struct mbox_reader *r)
 {
-	struct mbox_place *p = xcalloc(1, sizeof *p);
+	bool from = is_from_line(&r->line) && r->line.marks == 0;
 
-	p->tmp = p->new = -1;
-	if (maildir_create(m, user, e) == 0 && maildir_flush(m, e) == 0 &&
-	    (p->tmp = maildir_open_dir(m, user, "tmp", e)) >= 0 &&
-	    (p->new = maildir_open_dir(m, user, "new", e)) >= 0) {
-		if (fstat(maildir_root_fd(m), &p->owner) == 0)
-			return p;
-		err_errno(e, "the mailbox of %s", user);
+	if (!r->started)
+		r->mbox = from;
+	if (r->mbox && from && (!r->started || r->empty)) {
+		r->started = r->separator = r->line.inside = true;
+		return close_message(r);
 	}
-	mbox_place_close(&p, false, NULL);
-	return NULL;
+	r->started = true;
+	if (r->empty && give(r, "\r\n", 2) != 0)
+		return -1;
+	r->empty = false;
+	return give_start(r);
 }
 
-int mbox_place_put(struct mbox_place *p, struct slice message, struct err *e)
+static int end_line(struct mbox_reader *r)
 {
-	char unique[RANDOM_NAME_MAX];
-
-	random_name(unique);
-	char *name = xasprintf("%s,S=%zu", unique, message.n);
-	int fd = openat(p->tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bool nothing = !r->any || (r->line.cr && !r->line.inside && r->line.marks == 0 && r->line.from == 0);
 	int rc = 0;
 
-	if (fd < 0 || io_write_all(fd, message) != 0 || fsync(fd) != 0)
-		rc = err_errno(e, "a message cannot be written");
-	else if (geteuid() == 0 && fchown(fd, p->owner.st_uid, p->owner.st_gid) != 0)
-		rc = err_errno(e, "a message cannot be given to its owner");
-	if (fd >= 0) {
-		strlist_add(&p->names, name);
-		close(fd);
+	if (r->separator) {
+		;
+	} else if (nothing && r->mbox) {
+		if (r->empty)
+			rc = give(r, "\r\n", 2);
+		r->empty = true;
+	} else {
+		if (!r->line.inside)
+			rc = begin_line(r);
+		if (rc == 0 && !r->separator)
+			rc = give(r, "\r\n", 2);
 	}
-	free(name);
+	r->line = (struct mbox_line){0};
+	r->any = r->separator = false;
 	return rc;
 }
 
-static int move_all(struct mbox_place *p, struct err *e)
+/* Part of a line, without its end. */
+static int read_part(struct mbox_reader *r, const char *p, size_t n)
 {
-	for (size_t i = 0; i < p->names.n; i++)
-		if (renameat(p->tmp, p->names.v[i], p->new, p->names.v[i]) != 0)
-			return err_errno(e, "a message cannot be moved into the mailbox");
-	return fsync(p->new) == 0 ? 0 : err_errno(e, "the mailbox cannot be flushed to disk");
+	int rc = 0;
+
+	r->any = true;
+	if (r->line.cr) {
+		if (!r->line.inside)
+			rc = begin_line(r);
+		if (rc == 0 && !r->separator)
+			rc = give(r, "\r", 1);
+		r->line.cr = false;
+	}
+	if (rc == 0 && !r->line.inside) {
+		size_t taken = take_start(&r->line, p, n);
+		p += taken;
+		n -= taken;
+		if (!r->line.inside)
+			return 0;
+		/* A lone CR so far may be an empty line's end. */
+		if (n == 1 && *p == '\r' && r->line.marks == 0 && r->line.from == 0) {
+			r->line.inside = false;
+			r->line.cr = true;
+			return 0;
+		}
+		rc = begin_line(r);
+	}
+	if (n > 0 && p[n - 1] == '\r') {
+		r->line.cr = true;
+		n--;
+	}
+	return rc == 0 && !r->separator ? give(r, p, n) : rc;
 }
 
-int mbox_place_close(struct mbox_place **pp, bool keep, struct err *e)
+int mbox_read(struct mbox_reader *r, struct slice piece)
 {
-	struct mbox_place *p = *pp;
-	int rc = keep ? move_all(p, e) : 0;
+	int rc = 0;
 
-	for (size_t i = 0; i < p->names.n && (!keep || rc != 0); i++)
-		if (unlinkat(p->tmp, p->names.v[i], 0) != 0 && keep)
-			unlinkat(p->new, p->names.v[i], 0);
-	strlist_free(&p->names);
-	if (p->tmp >= 0)
-		close(p->tmp);
-	if (p->new >= 0)
-		close(p->new);
-	free(p);
-	*pp = NULL;
+	while (piece.n > 0 && rc == 0) {
+		size_t n = slice_find(piece, '\n');
+		if (n > 0)
+			rc = read_part(r, piece.p, n);
+		if (rc == 0 && n < piece.n)
+			rc = end_line(r);
+		piece = slice_sub(piece, n + 1, piece.n);
+	}
+	return rc;
+}
+
+int mbox_read_end(struct mbox_reader *r, struct err *e)
+{
+	int rc = 0;
+
+	if (r->any && r->mbox)
+		return err_set(e, 0, "it ends in the middle of a line, so it was cut off");
+	if (r->any)
+		rc = end_line(r);
+	if (rc == 0)
+		rc = close_message(r);
 	return rc;
 }

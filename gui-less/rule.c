@@ -201,7 +201,7 @@ static int try_file(struct trial *t, const char *file)
 	struct header h;
 	struct buf bytes;
 
-	if (!message_file_read(file, &bytes))
+	if (!message_file_head(file, &bytes))
 		return 1;
 	header_scan(&h, buf_slice(&bytes));
 	sorter_sort(t->sorter, t->scratch, &h, t->account, true, &v);
