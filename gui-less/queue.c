@@ -153,6 +153,8 @@ static void print_header(const json_t *m)
 	printf("\n%s", buf_str(&b));
 	if (b.n > 0 && b.p[b.n - 1] != '\n')
 		putchar('\n');
+	if (client_text(m, "header_error")[0] != '\0')
+		printf("(the header cannot be read: %s)\n", client_text(m, "header_error"));
 	if (client_bool(m, "header_cut"))
 		puts("(the header goes on)");
 	buf_free(&b);
@@ -193,8 +195,9 @@ static int show(const struct ctl_options *o, char *id)
 		client_print_json(reply);
 	else
 		print_message(json_object_get(reply, "message"), o->out_is_tty);
+	bool whole = client_text(json_object_get(reply, "message"), "header_error")[0] == '\0';
 	json_decref(reply);
-	return 0;
+	return whole ? 0 : 1;
 }
 
 /* ---- drop, retry, hold, release ---- */
@@ -216,11 +219,14 @@ static int act(const struct ctl_options *o, const struct action *a, char *what)
 
 	if (reply == NULL)
 		return 1;
-	int64_t n = client_int(reply, "changed");
+	int64_t n = client_int(reply, "changed"), sending = client_int(reply, "with_relay");
 	json_decref(reply);
 	if (n == 0 && strcmp(what, "all") != 0)
 		return ctl_error("nothing in the queue is %s", what);
 	printf("%s: %" PRId64 "\n", a->past, n);
+	if (sending > 0)
+		printf("%" PRId64 " message%s being sent at this moment: the relay's reply decides.\n", sending,
+		       sending == 1 ? " is" : "s are");
 	return 0;
 }
 

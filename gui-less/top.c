@@ -5,6 +5,7 @@
 
 #include <curses.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@ static void take_caught(const struct catcher *c, struct top *t)
 	if (n <= 0)
 		return;
 	t->note[n] = '\0';
+	t->asked[0] = '\0'; /* a question that is no longer read must not be answered */
 	t->note[strcspn(t->note, "\n")] = '\0';
 	if (ftruncate(c->fd, 0) == 0)
 		lseek(c->fd, 0, SEEK_SET);
@@ -54,14 +56,24 @@ static void release_stderr(struct catcher *c)
 
 /* ---- keys ---- */
 
-static void on_message(struct top *t, enum control_verb verb, const char *done)
+/* The chosen message; NULL where there is none, which the note says. */
+static const json_t *chosen_message(struct top *t)
 {
 	const json_t *m = top_chosen(t, TOP_QUEUE);
 
-	if (m == NULL) {
+	if (m == NULL && t->lost[TOP_QUEUE])
+		snprintf(t->note, sizeof t->note, "The chosen message has left the queue; choose another: arrow keys");
+	else if (m == NULL)
 		snprintf(t->note, sizeof t->note, "The queue is empty.");
+	return m;
+}
+
+static void on_message(struct top *t, enum control_verb verb, const char *done)
+{
+	const json_t *m = chosen_message(t);
+
+	if (m == NULL)
 		return;
-	}
 	const struct control_request r = {.verb = verb, .what = (char *)client_text(m, "id")};
 	top_do(t, &r, done);
 }
@@ -79,7 +91,9 @@ static void sync_account(struct top *t)
 	const json_t *a = top_chosen(t, TOP_ACCOUNTS);
 
 	if (a == NULL) {
-		snprintf(t->note, sizeof t->note, "There are no accounts.");
+		snprintf(t->note, sizeof t->note, "%s",
+		         t->lost[TOP_ACCOUNTS] ? "The chosen account has gone; choose another: Tab, arrow keys"
+		                               : "There are no accounts.");
 		return;
 	}
 	struct control_request r = {.verb = CONTROL_SYNC};
@@ -90,38 +104,52 @@ static void sync_account(struct top *t)
 
 static void move_choice(struct top *t, int by)
 {
-	const json_t *list = t->pane == TOP_QUEUE ? t->queue : json_object_get(t->status, "accounts");
-	size_t n = json_array_size(list), *at = &t->chosen[t->pane];
+	size_t at = t->chosen[t->pane];
 
-	if (by < 0 && *at > 0)
-		--*at;
-	else if (by > 0 && *at + 1 < n)
-		++*at;
+	if (!t->lost[t->pane] && by < 0 && at > 0)
+		at--;
+	else if (!t->lost[t->pane] && by > 0)
+		at++;
+	top_choose(t, t->pane, at);
 }
 
 static void ask_drop(struct top *t)
 {
-	const json_t *m = top_chosen(t, TOP_QUEUE);
+	const json_t *m = chosen_message(t);
 
-	if (m == NULL) {
-		snprintf(t->note, sizeof t->note, "The queue is empty.");
+	if (m == NULL)
 		return;
-	}
-	t->asks = 'd';
+	snprintf(t->asked, sizeof t->asked, "%s", client_text(m, "id"));
 	snprintf(t->note, sizeof t->note, "Drop the mail to %.100s, without a bounce? y/n", client_text(m, "to"));
+}
+
+/* What the question named, wherever the cursor is by now. The row behind it is chosen then. */
+static void drop_asked(struct top *t)
+{
+	const struct control_request r = {.verb = CONTROL_QUEUE_DROP, .what = t->asked};
+
+	if (top_do(t, &r, "Dropped.") && strcmp(t->chosen_name[TOP_QUEUE], t->asked) == 0)
+		t->chosen_name[TOP_QUEUE][0] = '\0';
+}
+
+static void on_answer(struct top *t, int key)
+{
+	if (key == 'y')
+		drop_asked(t);
+	t->asked[0] = '\0';
 }
 
 /* false: the end. */
 static bool on_key(struct top *t, int key)
 {
 	const struct control_request sync_all = {.verb = CONTROL_SYNC};
-	bool yes = t->asks != 0 && key == 'y';
 
+	/* The screen has another size: no answer to anything. */
+	if (key == KEY_RESIZE)
+		return true;
 	t->note[0] = '\0';
-	if (t->asks != 0) {
-		t->asks = 0;
-		if (yes)
-			on_message(t, CONTROL_QUEUE_DROP, "Dropped.");
+	if (t->asked[0] != '\0') {
+		on_answer(t, key);
 		return true;
 	}
 	switch (key) {
@@ -176,9 +204,37 @@ static void start_screen(struct top *t)
 	}
 }
 
+/* No key came though there is something to read: the terminal's end, or its error. */
+static bool terminal_is_gone(void)
+{
+	struct pollfd p[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = STDOUT_FILENO}};
+
+	return poll(p, 2, 0) > 0 && (p[0].revents != 0 || (p[1].revents & (POLLHUP | POLLERR)) != 0);
+}
+
+/* A signal must not leave the terminal as curses has set it. */
+static void on_signal(int number)
+{
+	endwin();
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static void catch_signals(void)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	struct sigaction now, ours = {.sa_handler = on_signal, .sa_flags = SA_NODEFER};
+
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+		/* Who started us under nohup means it. */
+		if (sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+			sigaction(numbers[i], &ours, NULL);
+}
+
 static void watch(struct top *t, const struct catcher *c)
 {
 	int64_t next = 0;
+	int nothing = 0; /* in a row */
 
 	for (;;) {
 		if (clock_mono_ms() >= next) {
@@ -188,12 +244,15 @@ static void watch(struct top *t, const struct catcher *c)
 			next = clock_mono_ms() + LOOK_MS;
 		}
 		int key = getch();
+		nothing = key == ERR && terminal_is_gone() ? nothing + 1 : 0;
+		if (nothing > 1)
+			return;
 		if (key == ERR)
 			continue;
 		if (!on_key(t, key))
 			return;
 		take_caught(c, t);
-		if (t->asks == 0 && key != KEY_RESIZE)
+		if (t->asked[0] == '\0' && key != KEY_RESIZE)
 			next = 0;
 		top_draw(t);
 	}
@@ -217,6 +276,7 @@ int ctl_top(const struct ctl_options *o, int argc, char **argv)
 		return ctl_error("the terminal \"%s\" cannot show a screen; see `ofmctl status`", getenv("TERM"));
 	}
 	start_screen(&t);
+	catch_signals();
 	struct catcher c = catch_stderr();
 	watch(&t, &c);
 	endwin();

@@ -91,14 +91,48 @@ static json_t *ask_ok(struct top *t, enum control_verb verb)
 	return NULL;
 }
 
-static void clamp(struct top *t)
+const json_t *top_rows(const struct top *t, enum top_pane pane)
 {
-	const size_t n[TOP_PANES] = {json_array_size(json_object_get(t->status, "accounts")),
-	                             json_array_size(t->queue)};
+	return pane == TOP_QUEUE ? t->queue : json_object_get(t->status, "accounts");
+}
 
-	for (int p = 0; p < TOP_PANES; p++)
-		if (t->chosen[p] >= n[p])
-			t->chosen[p] = n[p] > 0 ? n[p] - 1 : 0;
+static const char *name_of(const json_t *row, enum top_pane pane)
+{
+	return client_text(row, pane == TOP_QUEUE ? "id" : "name");
+}
+
+void top_choose(struct top *t, enum top_pane pane, size_t i)
+{
+	size_t n = json_array_size(top_rows(t, pane));
+
+	t->lost[pane] = false;
+	t->chosen[pane] = i < n ? i : n > 0 ? n - 1 : 0;
+	snprintf(t->chosen_name[pane], TOP_NAME, "%s",
+	         name_of(json_array_get(top_rows(t, pane), t->chosen[pane]), pane));
+}
+
+/* Where the chosen row is now. One that has gone is not replaced by its neighbour: the next key would act on that. */
+static void find_choice(struct top *t, enum top_pane pane)
+{
+	const json_t *rows = top_rows(t, pane);
+	size_t i;
+	json_t *row;
+
+	if (json_array_size(rows) == 0 || (t->chosen_name[pane][0] == '\0' && !t->lost[pane])) {
+		top_choose(t, pane, t->chosen[pane]);
+		return;
+	}
+	json_array_foreach(rows, i, row)
+	{
+		if (t->lost[pane] || strcmp(name_of(row, pane), t->chosen_name[pane]) != 0)
+			continue;
+		t->chosen[pane] = i;
+		return;
+	}
+	t->lost[pane] = true;
+	t->chosen_name[pane][0] = '\0';
+	if (t->chosen[pane] >= json_array_size(rows))
+		t->chosen[pane] = json_array_size(rows) - 1;
 }
 
 void top_refresh(struct top *t)
@@ -118,7 +152,8 @@ void top_refresh(struct top *t)
 	t->queue = json_incref(json_object_get(queue, "messages"));
 	json_decref(queue);
 	take_events(t);
-	clamp(t);
+	for (int p = 0; p < TOP_PANES; p++)
+		find_choice(t, (enum top_pane)p);
 }
 
 void top_forget(struct top *t)
@@ -130,18 +165,18 @@ void top_forget(struct top *t)
 		free(t->events[i]);
 }
 
-void top_do(struct top *t, const struct control_request *r, const char *done)
+bool top_do(struct top *t, const struct control_request *r, const char *done)
 {
 	json_t *reply = ask(t, r);
+	bool ok = reply != NULL && client_ok(reply);
 
-	if (reply != NULL && client_ok(reply))
+	if (ok)
 		snprintf(t->note, sizeof t->note, "%s", done);
 	json_decref(reply);
+	return ok;
 }
 
 const json_t *top_chosen(const struct top *t, enum top_pane pane)
 {
-	const json_t *list = pane == TOP_QUEUE ? t->queue : json_object_get(t->status, "accounts");
-
-	return json_array_get(list, t->chosen[pane]);
+	return t->lost[pane] ? NULL : json_array_get(top_rows(t, pane), t->chosen[pane]);
 }

@@ -147,7 +147,7 @@ static int draw_rows(const struct top *t, int y, int rows, const json_t *list, e
 	       first = t->chosen[pane] >= (size_t)rows ? t->chosen[pane] - (size_t)rows + 1 : 0;
 
 	for (size_t i = first; i < n && i < first + (size_t)rows; i++)
-		draw(t, y++, json_array_get(list, i), t->pane == pane && t->chosen[pane] == i);
+		draw(t, y++, json_array_get(list, i), t->pane == pane && !t->lost[pane] && t->chosen[pane] == i);
 	return y;
 }
 

@@ -72,13 +72,18 @@ void control_op_end(struct control_op *op, json_t *reply);
 /* requests.c: answers, or leaves an op with the client. */
 void control_requests_handle(struct control_client *cl, const struct control_request *r);
 
-/* status.c, queue.c, users.c, journal.c, report.c */
+/* status.c, queue.c, queue_act.c, users.c, journal.c, report.c */
 json_t *control_status_render(struct control *c);
 /* The status, and what was counted since the start. */
 json_t *control_metrics_render(struct control *c);
 void control_queue_list(struct control_client *cl, const char *after);
 void control_queue_show(struct control_client *cl, const char *id);
 void control_queue_act(struct control_client *cl, enum sender_action action, const char *what);
+/* kept.c: whether a text looks like an id of ours; and the outqueue's ids of the message whose sender was told this
+ * one. done on the loop's thread, with e where the journal cannot be read. */
+bool control_kept_is_id(const char *text);
+void control_kept_find(struct control *c, const char *id,
+                       void (*done)(void *arg, const struct strlist *ids, const struct err *e), void *arg);
 void control_users_list(struct control_client *cl);
 void control_report(struct control_client *cl, const struct control_request *r);
 void control_journal(struct control_client *cl, const struct control_request *r);

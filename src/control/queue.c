@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "control/control_internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +71,8 @@ struct show {
 	struct control_op *op;
 	char *path;
 	json_t *reply;
-	char *header; /* NULL: not readable */
+	char *header; /* NULL: not readable, for … */
+	int error;
 	size_t n;
 	bool cut;
 };
@@ -122,10 +124,13 @@ static void read_header(void *arg)
 	struct show *s = arg;
 	int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-	if (fd < 0)
+	if (fd < 0) {
+		s->error = errno;
 		return;
+	}
 	char *p = xmalloc(HEADER_SHOWN_MAX);
 	ssize_t n = pread(fd, p, HEADER_SHOWN_MAX, 0);
+	s->error = n < 0 ? errno : 0;
 	close(fd);
 	if (n < 0) {
 		free(p);
@@ -143,9 +148,83 @@ static void on_header(void *arg)
 
 	json_object_set_new(message, "header", codec_text(slice_make(s->header != NULL ? s->header : "", s->n)));
 	codec_set_bool(message, "header_cut", s->cut);
+	codec_set_text(message, "header_error", s->error != 0 ? strerror(s->error) : "");
 	control_op_end(s->op, s->reply);
 	free(s->header);
 	free(s->path);
+	free(s);
+}
+
+/* The one of these ids that waits; NULL with the words for what is wrong, which the caller frees. */
+static json_t *render_one(struct control *c, const char *asked, const struct strlist *ids, const char **id,
+                          char **error)
+{
+	struct find f = {NULL, NULL};
+	struct buf several;
+
+	buf_init(&several, 64 * 1024);
+	for (size_t i = 0; i < ids->n; i++) {
+		struct find next = {ids->v[i], NULL};
+		sender_list(c->deps.sender, render_whole, &next);
+		if (next.reply == NULL)
+			continue;
+		buf_printf(&several, "%s%s", several.n > 0 ? ", " : "", ids->v[i]);
+		if (f.reply != NULL) {
+			json_decref(next.reply);
+			continue;
+		}
+		f = next;
+	}
+	*error = NULL;
+	if (f.reply == NULL)
+		*error = xasprintf("no message %s waits in the queue (ofmctl queue lists what waits)", asked);
+	else if (slice_find(buf_slice(&several), ',') < several.n)
+		*error = xasprintf("the message %s waits as several; name one of %s", asked, buf_str(&several));
+	buf_free(&several);
+	if (*error != NULL) {
+		json_decref(f.reply);
+		return NULL;
+	}
+	*id = f.id;
+	return f.reply;
+}
+
+/* Takes the op. The id equals one of ours, so it is a plain file name. */
+static void show_message(struct control_op *op, struct control *c, const char *asked, const struct strlist *ids)
+{
+	const char *id = NULL;
+	char *error;
+	json_t *reply = render_one(c, asked, ids, &id, &error);
+
+	if (reply == NULL) {
+		control_op_end(op, codec_error(error));
+		free(error);
+		return;
+	}
+	struct show *s = xcalloc(1, sizeof *s);
+	s->op = op;
+	s->path = xasprintf("%s/%s.eml", c->deps.config(c->deps.arg)->outqueue, id);
+	s->reply = reply;
+	workers_run(c->deps.workers, read_header, on_header, s);
+}
+
+struct seeking { /* the outqueue's id for another one */
+	struct control_op *op;
+	struct control *control;
+	char *id;
+};
+
+static void on_kept(void *arg, const struct strlist *ids, const struct err *e)
+{
+	struct seeking *s = arg;
+
+	if (s->op->client == NULL)
+		control_op_free(s->op);
+	else if (e != NULL)
+		control_op_end(s->op, codec_error(e->text));
+	else
+		show_message(s->op, s->control, s->id, ids);
+	free(s->id);
 	free(s);
 }
 
@@ -155,33 +234,15 @@ void control_queue_show(struct control_client *cl, const char *id)
 	struct find f = {id, NULL};
 
 	sender_list(c->deps.sender, render_whole, &f);
-	if (f.reply == NULL) {
-		char *text = xasprintf("no message %s waits in the queue (ofmctl queue lists what waits)", id);
-		control_client_reply(cl, codec_error(text));
-		free(text);
+	if (f.reply == NULL && control_kept_is_id(id)) {
+		struct seeking *s = xcalloc(1, sizeof *s);
+		*s = (struct seeking){control_op_new(cl), c, xstrdup(id)};
+		control_kept_find(c, id, on_kept, s);
 		return;
 	}
-	/* The id equals one of ours, so it is a plain file name. */
-	struct show *s = xcalloc(1, sizeof *s);
-	s->op = control_op_new(cl);
-	s->path = xasprintf("%s/%s.eml", c->deps.config(c->deps.arg)->outqueue, id);
-	s->reply = f.reply;
-	workers_run(c->deps.workers, read_header, on_header, s);
-}
-
-/* ---- queue drop, retry, hold, release ---- */
-
-static void on_acted(void *arg, unsigned n, const char *error)
-{
-	json_t *reply = error != NULL ? codec_error(error) : codec_ok();
-
-	codec_set_int(reply, "changed", n);
-	control_op_end(arg, reply);
-}
-
-void control_queue_act(struct control_client *cl, enum sender_action action, const char *what)
-{
-	struct control_op *op = control_op_new(cl);
-
-	sender_act(cl->control->deps.sender, action, what, on_acted, op);
+	json_decref(f.reply);
+	struct strlist one = {NULL, 0};
+	strlist_add(&one, id);
+	show_message(control_op_new(cl), c, id, &one);
+	strlist_free(&one);
 }

@@ -1,6 +1,7 @@
 #include "journal/query.h"
 
 #include "base/alloc.h"
+#include "disk/conn.h"
 #include "journal/match.h"
 
 #include <stdlib.h>
@@ -9,6 +10,16 @@
 #define COLUMNS                                                                                                        \
 	"n, at, kind, size, id, sender, user, peer, account, uidl, sorted, subject, message_id, reply, recipients, "   \
 	"boxes, copies"
+
+/* A statement's last step: its end, or an error that must not be taken for it. */
+static int rows_end(struct db_conn *c, sqlite3_stmt *st, int rc, struct err *e)
+{
+	int result = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : conn_error(c, "the journal", e);
+
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	return result;
+}
 
 static const char *text_at(sqlite3_stmt *st, int i)
 {
@@ -68,25 +79,25 @@ static void take_event(struct journal_outgoing *o, sqlite3_stmt *st)
 static int take_events(struct db_conn *c, struct journal_outgoing *o, struct err *e)
 {
 	sqlite3_stmt *st = db_stmt(c, "SELECT at, kind, recipient, relay, reply FROM event WHERE id = ? ORDER BY n", e);
+	int rc;
 
 	if (st == NULL)
 		return -1;
 	sqlite3_bind_text(st, 1, o->id, -1, SQLITE_STATIC);
-	while (sqlite3_step(st) == SQLITE_ROW)
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
 		take_event(o, st);
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
-	return 0;
+	return rows_end(c, st, rc, e);
 }
 
 static int take_outgoing(struct db_conn *c, struct journal_fate *f, struct err *e)
 {
 	sqlite3_stmt *st = db_stmt(c, "SELECT id, recipients FROM queued WHERE n = ? ORDER BY id", e);
+	int rc;
 
 	if (st == NULL)
 		return -1;
 	sqlite3_bind_int64(st, 1, f->number);
-	while (sqlite3_step(st) == SQLITE_ROW) {
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 		struct strlist addresses = {NULL, 0};
 		f->outgoing = xreallocarray(f->outgoing, f->noutgoing + 1, sizeof *f->outgoing);
 		struct journal_outgoing *o = &f->outgoing[f->noutgoing++];
@@ -96,7 +107,8 @@ static int take_outgoing(struct db_conn *c, struct journal_fate *f, struct err *
 			add_recipient(o, addresses.v[i]);
 		strlist_free(&addresses);
 	}
-	sqlite3_reset(st);
+	if (rows_end(c, st, rc, e) != 0)
+		return -1;
 	for (size_t i = 0; i < f->noutgoing; i++)
 		if (take_events(c, &f->outgoing[i], e) != 0)
 			return -1;
@@ -211,10 +223,10 @@ static int walk(struct db_conn *c, sqlite3_stmt *st, const struct journal_query 
                 struct err *e)
 {
 	size_t matched = 0, seen = 0;
-	int rc = 0;
+	int rc = 0, step = SQLITE_DONE;
 
 	*full = false;
-	while (rc == 0 && sqlite3_step(st) == SQLITE_ROW) {
+	while (rc == 0 && (step = sqlite3_step(st)) == SQLITE_ROW) {
 		struct journal_fate f;
 		take_row(&f, st);
 		rc = take_outgoing(c, &f, e);
@@ -229,8 +241,24 @@ static int walk(struct db_conn *c, sqlite3_stmt *st, const struct journal_query 
 			break;
 		}
 	}
-	sqlite3_reset(st);
-	return rc;
+	if (rc != 0) { /* what went wrong stands in e */
+		sqlite3_reset(st);
+		return rc;
+	}
+	return rows_end(c, st, step, e);
+}
+
+/* The one number that such a text (a literal) returns. */
+static int number(struct db_conn *c, const char *sql, int64_t *out, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, sql, e);
+	int rc;
+
+	if (st == NULL)
+		return -1;
+	rc = sqlite3_step(st);
+	*out = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+	return rows_end(c, st, rc, e);
 }
 
 static int64_t capped(int64_t from, int64_t to)
@@ -242,9 +270,11 @@ static int follow(struct db_conn *c, const struct journal_query *q, struct match
                   void (*each)(void *arg, const struct journal_fate *f), void *arg, struct journal_page *out,
                   struct err *e)
 {
-	int64_t messages = db_number(c, "SELECT ifnull(max(n), 0) FROM message", e), events = out->event, last;
+	int64_t messages, events = out->event, last;
 	bool full;
 
+	if (number(c, "SELECT ifnull(max(n), 0) FROM message", &messages, e) != 0)
+		return -1;
 	out->after = capped(q->after, messages);
 	out->event = capped(q->event, events);
 	out->more = out->after < messages || out->event < events;
@@ -256,11 +286,12 @@ int journal_query(struct db_conn *c, const struct journal_query *q,
                   void (*each)(void *arg, const struct journal_fate *f), void *arg, struct journal_page *out,
                   struct err *e)
 {
-	struct match *m = match_new(q);
 	int rc = -1;
 
-	*out =
-	    (struct journal_page){.after = q->after, .event = db_number(c, "SELECT ifnull(max(n), 0) FROM event", e)};
+	*out = (struct journal_page){.after = q->after};
+	if (number(c, "SELECT ifnull(max(n), 0) FROM event", &out->event, e) != 0)
+		return -1;
+	struct match *m = match_new(q);
 	if (q->follow) {
 		rc = follow(c, q, m, each, arg, out, e);
 	} else {
@@ -270,4 +301,18 @@ int journal_query(struct db_conn *c, const struct journal_query *q,
 	}
 	match_free(&m);
 	return rc;
+}
+
+int journal_queued_by(struct db_conn *c, const char *id, struct strlist *out, struct err *e)
+{
+	sqlite3_stmt *st =
+	    db_stmt(c, "SELECT q.id FROM message AS m JOIN queued AS q ON q.n = m.n WHERE m.id = ? ORDER BY q.id", e);
+	int rc;
+
+	if (st == NULL)
+		return -1;
+	sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		strlist_add(out, text_at(st, 0));
+	return rows_end(c, st, rc, e);
 }

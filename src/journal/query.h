@@ -57,4 +57,7 @@ int journal_query(struct db_conn *c, const struct journal_query *q,
                   void (*each)(void *arg, const struct journal_fate *f), void *arg, struct journal_page *out,
                   struct err *e);
 
+/* Adds the ids of the outqueue messages that the message of this id (our reply's) caused. */
+int journal_queued_by(struct db_conn *c, const char *id, struct strlist *out, struct err *e);
+
 #endif

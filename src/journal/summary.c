@@ -1,6 +1,7 @@
 #include "journal/summary.h"
 
 #include "base/alloc.h"
+#include "disk/conn.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -101,15 +102,18 @@ static int each_row(struct db_conn *c, const char *sql, struct journal_summary *
                     void (*take)(struct journal_summary *s, sqlite3_stmt *st), struct err *e)
 {
 	sqlite3_stmt *st = db_stmt(c, sql, e);
+	int rc;
 
 	if (st == NULL)
 		return -1;
 	sqlite3_bind_int64(st, 1, s->from * 1000);
 	sqlite3_bind_int64(st, 2, s->to * 1000);
-	while (sqlite3_step(st) == SQLITE_ROW)
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
 		take(s, st);
+	if (rc != SQLITE_DONE)
+		conn_error(c, "the journal", e);
 	sqlite3_reset(st);
-	return 0;
+	return rc == SQLITE_DONE ? 0 : -1;
 }
 
 static int by_person(const void *a, const void *b)

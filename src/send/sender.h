@@ -60,9 +60,18 @@ size_t sender_length(const struct sender *s);
 int64_t sender_oldest(const struct sender *s); /* wall seconds of queueing, 0 = empty */
 
 enum sender_action { SENDER_DROP, SENDER_RETRY, SENDER_HOLD, SENDER_RELEASE };
-/* what: an id, an address (recipient or sender), or "all". done(number of messages or recipients, error or NULL). */
+/* what: an id, an address (recipient or sender), or "all". done(number of messages or recipients, the messages' ids,
+ * error or NULL) before it returns; see sender_acted. */
 void sender_act(struct sender *s, enum sender_action action, const char *what,
-                void (*done)(void *arg, unsigned n, const char *error), void *arg);
+                void (*done)(void *arg, unsigned n, const struct strlist *ids, const char *error), void *arg);
+
+enum sender_acted {
+	SENDER_DONE,       /* committed, and seen by sender_page; also of a message that has gone */
+	SENDER_COMMITTING, /* not yet */
+	SENDER_WITH_RELAY  /* is to be dropped, and is being sent at this moment: the relay's reply decides */
+};
+/* How far what was done to this message is. */
+enum sender_acted sender_acted(const struct sender *s, const char *id);
 void sender_stop(struct sender *s, int64_t ms, void (*done)(void *arg), void *arg);
 void sender_free(struct sender **s);
 

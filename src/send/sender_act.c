@@ -130,6 +130,7 @@ static unsigned retry(struct message *m, const struct choice *c)
 		if (!is_recipient(c, m, i))
 			continue;
 		m->t[i].next_ms = 0;
+		m->q->recipients[i].next_at = 0;
 		n++;
 	}
 	m->s->next_due = -1;
@@ -167,26 +168,35 @@ static unsigned release(struct message *m, const struct choice *c)
 	unsigned n = set_held(m, c, false);
 
 	if (n > 0 && was_held)
-		for (size_t i = 0; i < m->q->nrecipients; i++)
+		for (size_t i = 0; i < m->q->nrecipients; i++) {
 			m->t[i].next_ms = 0;
+			m->q->recipients[i].next_at = 0;
+		}
 	return n;
 }
 
 void sender_act(struct sender *s, enum sender_action action, const char *what,
-                void (*done)(void *arg, unsigned n, const char *error), void *arg)
+                void (*done)(void *arg, unsigned n, const struct strlist *ids, const char *error), void *arg)
 {
 	static unsigned (*const actions[])(struct message *, const struct choice *) = {
 	    [SENDER_DROP] = drop, [SENDER_RETRY] = retry, [SENDER_HOLD] = hold, [SENDER_RELEASE] = release};
 	struct choice c = {what, strcmp(what, "all") == 0};
+	struct strlist ids = {NULL, 0};
 	struct message *m, *next;
 	unsigned n = 0;
 
 	for (m = TAILQ_FIRST(&s->messages); m != NULL; m = next) {
+		char *id = xstrdup(m->q->id);
 		next = TAILQ_NEXT(m, all);
-		n += actions[action](m, &c);
+		unsigned changed = actions[action](m, &c); /* may free m */
+		n += changed;
+		if (changed > 0)
+			strlist_add(&ids, id);
+		free(id);
 	}
-	done(arg, n,
+	done(arg, n, &ids,
 	     n == 0 && !c.all ? "no waiting message has this id or address (ofmctl queue lists what waits)" : NULL);
+	strlist_free(&ids);
 	if (n > 0 && (action == SENDER_RETRY || action == SENDER_RELEASE))
 		sender_run(s, false, NULL, NULL, NULL);
 }

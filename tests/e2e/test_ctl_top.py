@@ -1,4 +1,8 @@
 """ofmctl top on a terminal of 80 by 24, without colours."""
+import os
+import signal
+import termios
+
 import pytest
 
 from lib import gateway as gw, scratch
@@ -121,3 +125,98 @@ def test_colours_where_there_are_any(gateway, dovecot, mailbox):
         s.read(1)
         s.close()
         assert (b"\x1b[31m" in s.raw) == coloured
+
+
+def three(gateway):
+    g = gateway({"relay": {"host": "127.0.0.1", "port": scratch.free_port(), "security": "none"}})
+    for name in "abc":
+        g.send("anna@office.lan", [f"{name}@far.example"], message(name))
+    g.wait_queue(3)
+    scratch.wait_for(lambda: len(g.json("queue")["messages"]) == 3, 10, "the queue's rows")
+    return g
+
+
+def waiting(g):
+    return {m["to"][0]: m["held"] for m in g.json("queue")["messages"]}
+
+
+def leave(g, s, name, n):
+    """Somebody else's doing while the screen is looked at."""
+    g.ctl_ok("queue", "drop", f"{name}@far.example")
+    s.wait(f"QUEUE ({n})")
+
+
+def test_the_answer_is_about_the_message_that_the_question_named(gateway, top):
+    g = three(gateway)
+    s = top(g)
+    s.wait("QUEUE (3)")
+    s.key("j")
+    s.key("d")
+    s.wait("Drop the mail to b@far.example")
+    leave(g, s, "a", 2)
+    s.key("y")
+    s.wait("Dropped.", "QUEUE (1)")
+    assert waiting(g) == {"c": False}
+
+
+def test_the_answer_about_a_message_that_has_gone_drops_nothing(gateway, top):
+    g = three(gateway)
+    s = top(g)
+    s.wait("QUEUE (3)")
+    s.key("j")
+    s.key("d")
+    s.wait("Drop the mail to b@far.example")
+    leave(g, s, "b", 2)
+    s.key("y")
+    s.wait("no waiting message")
+    assert waiting(g) == {"a": False, "c": False}
+
+
+def test_the_cursor_stays_with_its_message(gateway, top):
+    g = three(gateway)
+    s = top(g)
+    s.wait("QUEUE (3)")
+    s.key("j")
+    s.wait("q quit")
+    leave(g, s, "a", 2)
+    s.key("h")
+    s.wait("Held.")
+    assert waiting(g) == {"b": True, "c": False}
+    leave(g, s, "b", 1)
+    for key in "hrd":  # nothing that was not looked at
+        s.key(key)
+        s.wait("The chosen message has left the queue")
+        s.key("s")
+        s.wait("sync was started")
+    assert waiting(g) == {"c": False}
+    s.key("j")
+    s.key("h")
+    s.wait("Held.")
+    assert waiting(g) == {"c": True}
+
+
+def test_ends_when_its_terminal_is_gone(gateway):
+    g = gateway()
+    for how in ("terminal", "input"):
+        script = 'trap "" HUP; exec "$0" "$@"' if how == "terminal" else 'exec "$0" "$@" < /dev/null'
+        s = Screen(["sh", "-c", script, gw.OFMCTL, "-d", str(g.home), "top"])
+        if how == "terminal":
+            s.wait("QUEUE (0)")
+            os.close(s.main)
+            s.main = os.open("/dev/null", os.O_RDONLY)
+        assert s.process.wait(20) == 0
+        s.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_gives_the_terminal_back(gateway, number):
+    g = gateway()
+    s = Screen([gw.OFMCTL, "-d", str(g.home), "top"])
+    before = termios.tcgetattr(s.main)
+    s.wait("QUEUE (0)")
+    assert termios.tcgetattr(s.main)[3] != before[3]
+    s.process.send_signal(number)
+    s.read(1)
+    assert s.process.wait(10) != 0
+    assert termios.tcgetattr(s.main)[3] & (termios.ECHO | termios.ICANON) == termios.ECHO | termios.ICANON
+    s.close()
