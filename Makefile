@@ -10,7 +10,7 @@ VERSION := 0.1.0
 TIME ?= 60
 CLANG ?= clang
 
-PKGS := libcurl openssl libpcre2-8 libevent libevent_openssl libevent_pthreads sqlite3 jansson libcrypt
+PKGS := libcurl openssl libpcre2-8 libidn2 libevent libevent_openssl libevent_pthreads sqlite3 jansson libcrypt
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
 SANITIZE ?=
 OPT ?= -O2 -g

@@ -6,7 +6,7 @@ set -eu
 packages() {
 	case $1 in
 	build)
-		echo gcc libc6-dev make pkg-config python3 libcurl4-openssl-dev libssl-dev libpcre2-dev libevent-dev \
+		echo gcc libc6-dev make pkg-config python3 libcurl4-openssl-dev libssl-dev libpcre2-dev libidn2-dev libevent-dev \
 			libsqlite3-dev libjansson-dev libiniparser-dev libcrypt-dev libncurses-dev
 		;;
 	test)

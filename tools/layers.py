@@ -20,6 +20,7 @@ RANKS = {
 OWNERS = {
     "iniparser": {"config"},
     "pcre2": {"sort"},
+    "idn2": {"mail"},
     "curl/": {"net", "app", "fetch"},
     "openssl/ssl.h": {"net", "smtp"},
     "event2/": {"net", "app"},
