@@ -11,6 +11,9 @@ const char outqueue_schema[] = "CREATE TABLE IF NOT EXISTS queue (id TEXT PRIMAR
                                " address TEXT NOT NULL, state INTEGER NOT NULL DEFAULT 0,"
                                " attempts INTEGER NOT NULL DEFAULT 0, refusals INTEGER NOT NULL DEFAULT 0,"
                                " next_at INTEGER NOT NULL DEFAULT 0, last_reply TEXT NOT NULL DEFAULT '',"
+                               " PRIMARY KEY (id, n)) WITHOUT ROWID;"
+                               "CREATE TABLE IF NOT EXISTS held_back (id TEXT NOT NULL, n INTEGER NOT NULL,"
+                               " reader TEXT NOT NULL, address TEXT NOT NULL, reply TEXT NOT NULL,"
                                " PRIMARY KEY (id, n)) WITHOUT ROWID;";
 
 static int insert_message(struct db_conn *c, const char *id, const struct outqueue_entry *en, uint64_t size,

@@ -73,7 +73,26 @@ int outqueue_set_recipient(struct db_conn *c, const char *id, size_t n, const st
                            struct err *e);
 int outqueue_set_age(struct db_conn *c, const char *id, int64_t waited, int64_t counted_at, bool warned, struct err *e);
 int outqueue_set_held(struct db_conn *c, const char *id, bool held, struct err *e);
+/* What the database says of recipient `n`, and whether its sender was warned; WAITING and false where there is no such
+ * row. */
+int outqueue_state_of(struct db_conn *c, const char *id, size_t n, enum outqueue_state *state, struct err *e);
+int outqueue_is_warned(struct db_conn *c, const char *id, bool *warned, struct err *e);
 /* Every message that is there. */
 int outqueue_hold_all(struct db_conn *c, struct err *e);
+
+/* ---- bounces that were held back, until postmaster has a list of them ---- */
+
+/* Notes recipient `n` (its address and last reply as they stand now), whose bounce `reader` does not get. */
+int outqueue_hold_back(struct db_conn *c, const char *id, size_t n, const char *reader, struct err *e);
+int outqueue_forget_held_back(struct db_conn *c, const char *id, size_t n, struct err *e);
+struct outqueue_held_back { /* strings borrowed during the call */
+	const char *id, *reader, *address, *reply;
+	size_t n;
+};
+/* The first `most` of them. 0, or -1 with e. */
+int outqueue_held_back(struct db_conn *c, size_t most, void (*fn)(void *arg, const struct outqueue_held_back *h),
+                       void *arg, struct err *e);
+/* Puts one back that outqueue_forget_held_back took. */
+int outqueue_keep_held_back(struct db_conn *c, const struct outqueue_held_back *h, struct err *e);
 
 #endif

@@ -153,6 +153,45 @@ int outqueue_set_held(struct db_conn *c, const char *id, bool held, struct err *
 	return db_step(c, st, e);
 }
 
+static int one_number(struct db_conn *c, sqlite3_stmt *st, int *value, struct err *e)
+{
+	int rc = sqlite3_step(st);
+
+	if (rc == SQLITE_ROW)
+		*value = sqlite3_column_int(st, 0);
+	sqlite3_reset(st);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		return err_set(e, rc, "reading the outqueue: %s", sqlite3_errmsg(db_handle(c)));
+	return 0;
+}
+
+int outqueue_state_of(struct db_conn *c, const char *id, size_t n, enum outqueue_state *state, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, "SELECT state FROM recipient WHERE id = ?1 AND n = ?2", e);
+	int value = OUTQUEUE_WAITING;
+
+	if (st == NULL)
+		return -1;
+	sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)n);
+	int rc = one_number(c, st, &value, e);
+	*state = (enum outqueue_state)value;
+	return rc;
+}
+
+int outqueue_is_warned(struct db_conn *c, const char *id, bool *warned, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, "SELECT warned FROM queue WHERE id = ?1", e);
+	int value = 0;
+
+	if (st == NULL)
+		return -1;
+	sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC);
+	int rc = one_number(c, st, &value, e);
+	*warned = value != 0;
+	return rc;
+}
+
 int outqueue_hold_all(struct db_conn *c, struct err *e)
 {
 	return db_exec(c, "UPDATE queue SET held = 1", e);

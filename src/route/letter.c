@@ -129,12 +129,60 @@ static const struct letter letters[LETTER_KINDS] = {
     [LETTER_MANY_BOUNCES] =
         {{"Too many bounces today: {user}",
           "More than {most} messages of {user} could not be delivered within a day. No more bounces\n"
-          "are written to that user until the day is over; `ofmctl journal --user {user}` names each\n"
-          "message. Perhaps somebody sends to an old list of addresses: ask {user}.\n"},
+          "are written to that user until the day is over. You get lists of what is held back: the\n"
+          "first within a few minutes, then one an hour. Perhaps somebody sends to an old list of\n"
+          "addresses: ask {user}.\n"},
          {"Слишком много возвратов за день: {user}",
           "За сутки не удалось доставить более {most} писем пользователя {user}. До конца этих суток\n"
-          "возвраты ему больше не пишутся; такие письма назовёт `ofmctl journal --user {user}`.\n"
-          "Возможно, рассылка идёт по старому списку адресов: спросите {user}.\n"}},
+          "возвраты ему больше не пишутся. Списки таких писем будете получать вы: первый через\n"
+          "несколько минут, затем раз в час. Возможно, рассылка идёт по старому списку адресов:\n"
+          "спросите {user}.\n"}},
+    [LETTER_HELD_BACK] = {{"Bounces that were held back: {n}",
+                           "These recipients did not get their mail, and the sender got no bounce, since there were\n"
+                           "too many that day. Tell the sender.\n\n"
+                           "{list}\n"},
+                          {"Невыданные возвраты: {n}",
+                           "Эти получатели не получили писем, а отправитель не получил возвратов: за сутки их было\n"
+                           "слишком много. Сообщите отправителю.\n\n"
+                           "{list}\n"}},
+    [LETTER_OUTQUEUE] = {{"Outgoing mail cannot be put into its folder",
+                          "Outgoing mail was accepted and is safe, but cannot be put into the outqueue, and so\n"
+                          "does not leave: {why}.\n\n"
+                          "Folder: {folder}\n\n"
+                          "Check who owns that folder, and whether its disk has room. It is tried again every\n"
+                          "minute; nothing has to be sent anew.\n"},
+                         {"Исходящую почту не удаётся положить в её папку",
+                          "Исходящая почта принята и в сохранности, но её не удаётся положить в очередь, поэтому\n"
+                          "она не уходит: {why}.\n\n"
+                          "Папка: {folder}\n\n"
+                          "Проверьте, чья это папка и есть ли место на её диске. Попытка повторяется каждую\n"
+                          "минуту; заново посылать ничего не нужно.\n"}},
+    [LETTER_OUTQUEUE_WELL] =
+        {{"Outgoing mail can be put into its folder again",
+          "The outqueue can be written again: {folder}. What had waited is on its way. You need\n"
+          "not do anything.\n"},
+         {"Исходящая почта снова ложится в свою папку",
+          "В очередь исходящих снова можно писать: {folder}. Всё, что ждало, отправляется. Делать\n"
+          "ничего не нужно.\n"}},
+    [LETTER_OUTQUEUE_LOST] =
+        {{"The folder of outgoing mail is not the one it was",
+          "Files of outgoing messages are missing, and their folder is not the one that the gateway\n"
+          "started with. Is its disk still mounted? The messages stay in the queue and wait.\n\n"
+          "Folder: {folder}\nTrouble: {why}\n\n"
+          "Mount the disk again; they are tried again every minute. If the folder is lost for good,\n"
+          "stop the gateway first: its next start says what to do.\n"},
+         {"Папка исходящей почты не та, что была",
+          "Файлов исходящих писем нет, а их папка не та, с которой шлюз начал работу. Подключён ли\n"
+          "её диск? Письма остаются в очереди и ждут.\n\n"
+          "Папка: {folder}\nПричина: {why}\n\n"
+          "Подключите диск снова; попытка повторяется каждую минуту. Если папка потеряна навсегда,\n"
+          "сначала остановите шлюз: при следующем запуске он скажет, что делать.\n"}},
+    [LETTER_OUTQUEUE_FOUND] = {{"The folder of outgoing mail is back",
+                                "The files of outgoing messages can be read again: {folder}. What had waited is being\n"
+                                "sent. You need not do anything.\n"},
+                               {"Папка исходящей почты снова на месте",
+                                "Файлы исходящих писем снова читаются: {folder}. Всё, что ждало, отправляется. Делать\n"
+                                "ничего не нужно.\n"}},
     [LETTER_LINE_UP] = {{"Line: the up command failed",
                          "The command [connection] up failed: {why}.\n\n"
                          "Nothing was collected or sent; the next sync tries again. Run the command by hand and see\n"

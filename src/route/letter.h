@@ -8,21 +8,26 @@
 #include <stdbool.h>
 
 enum letter_kind {
-	LETTER_MAILBOX,       /* user why folder mend */
-	LETTER_WELL_AGAIN,    /* from until why */
-	LETTER_REBUILT,       /* queued unreadable known */
-	LETTER_LOGIN_REFUSED, /* account user host why mend */
-	LETTER_NOT_COLLECTED, /* account user host times why */
-	LETTER_COLLECTED,     /* account user host */
-	LETTER_HELD,          /* account user host */
-	LETTER_TOO_LARGE,     /* account user host limit list */
-	LETTER_RUNAWAY,       /* rule pattern account uidl */
-	LETTER_RELAY_LOGIN,   /* host port why mend waiting */
-	LETTER_RELAY_DOWN,    /* host port why mend waiting */
-	LETTER_RELAY_WORKS,   /* host */
-	LETTER_MANY_BOUNCES,  /* user most */
-	LETTER_LINE_UP,       /* why */
-	LETTER_LINE_DOWN,     /* why */
+	LETTER_MAILBOX,        /* user why folder mend */
+	LETTER_WELL_AGAIN,     /* from until why */
+	LETTER_REBUILT,        /* queued unreadable known */
+	LETTER_LOGIN_REFUSED,  /* account user host why mend */
+	LETTER_NOT_COLLECTED,  /* account user host times why */
+	LETTER_COLLECTED,      /* account user host */
+	LETTER_HELD,           /* account user host */
+	LETTER_TOO_LARGE,      /* account user host limit list */
+	LETTER_RUNAWAY,        /* rule pattern account uidl */
+	LETTER_RELAY_LOGIN,    /* host port why mend waiting */
+	LETTER_RELAY_DOWN,     /* host port why mend waiting */
+	LETTER_RELAY_WORKS,    /* host */
+	LETTER_MANY_BOUNCES,   /* user most */
+	LETTER_HELD_BACK,      /* n list */
+	LETTER_OUTQUEUE,       /* folder why */
+	LETTER_OUTQUEUE_WELL,  /* folder */
+	LETTER_OUTQUEUE_LOST,  /* folder why */
+	LETTER_OUTQUEUE_FOUND, /* folder */
+	LETTER_LINE_UP,        /* why */
+	LETTER_LINE_DOWN,      /* why */
 	LETTER_KINDS
 };
 

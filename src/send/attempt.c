@@ -1,4 +1,4 @@
-/* One try of one message: who is chosen, and what each transaction's replies make of them. */
+/* One try of one message: who is chosen, what each transaction's replies make of them, and how it ends. */
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -19,7 +19,9 @@ bool attempt_due(const struct message *m, bool all)
 	int64_t now = clock_mono_ms();
 
 	/* One that could not be committed is mended first. */
-	for (size_t i = 0; i < m->q->nrecipients && !m->busy && !m->q->held && !m->mend; i++)
+	if (m->state != MESSAGE_WAITING || m->q->held || m->mend || m->unplaced)
+		return false;
+	for (size_t i = 0; i < m->q->nrecipients; i++)
 		if (due(m, i, all, now))
 			return true;
 	return false;
@@ -35,7 +37,6 @@ bool attempt_start(struct message *m, bool all)
 		m->t[i].wanted = due(m, i, all, now);
 		m->t[i].deferred = m->t[i].failed = m->t[i].expired = false;
 	}
-	m->busy = true;
 	m->any_failed = false;
 	m->s->next_due = -1;
 	lane_add(m->s, m, false);
@@ -48,7 +49,7 @@ struct smtp_transaction *attempt_next(struct message *m)
 
 	free(m->tx);
 	m->tx = xcalloc(SMTP_CLIENT_RECIPIENTS, sizeof *m->tx);
-	for (size_t i = 0; i < m->q->nrecipients && n < SMTP_CLIENT_RECIPIENTS; i++)
+	for (size_t i = 0; i < m->q->nrecipients && n < SMTP_CLIENT_RECIPIENTS && !m->q->held; i++)
 		if (m->t[i].wanted)
 			m->tx[n++] = i;
 	if (n == 0)
@@ -64,6 +65,8 @@ struct smtp_transaction *attempt_next(struct message *m)
 	return t;
 }
 
+static void attempt_end(struct message *m);
+
 /* ---- outcomes ---- */
 
 static void set_reply(struct message *m, size_t i, const char *text)
@@ -76,11 +79,13 @@ static void set_reply(struct message *m, size_t i, const char *text)
 	r->last_reply = xstrdup(text != NULL ? text : "");
 }
 
-static void drop_one(struct message *m, size_t i)
+void attempt_drop(struct message *m, size_t i)
 {
+	struct target *t = &m->t[i];
+
 	m->q->recipients[i].state = OUTQUEUE_DROPPED;
-	m->t[i].wanted = m->t[i].drop = false;
-	m->t[i].dirty = true;
+	t->wanted = t->drop = t->deferred = t->failed = t->expired = false;
+	t->dirty = true;
 	record_note(m, JOURNAL_DROPPED, i);
 }
 
@@ -103,7 +108,7 @@ static void defer(struct message *m, size_t i, int64_t next_ms)
 	t->next_ms = next_ms;
 	r->next_at = clock_wall_s() + (next_ms > now ? (next_ms - now + 999) / 1000 : 0);
 	if (t->drop)
-		drop_one(m, i);
+		attempt_drop(m, i);
 	else
 		record_note(m, JOURNAL_DEFERRED, i);
 }
@@ -138,17 +143,16 @@ static void refused(struct message *m, size_t i)
 	m->q->recipients[i].attempts++;
 	m->q->recipients[i].refusals++;
 	fell_through(m, i);
-	m->t[i].failed = true;
-	if (m->t[i].drop) {
-		m->t[i].failed = false;
-		drop_one(m, i);
-	}
+	if (m->t[i].drop)
+		attempt_drop(m, i);
+	else
+		m->t[i].failed = true;
 }
 
 static void still_wanted(struct message *m, size_t i)
 {
 	if (m->t[i].drop)
-		drop_one(m, i);
+		attempt_drop(m, i);
 }
 
 static void log_outcome(const struct message *m, size_t i, const struct smtp_result *r)
@@ -195,39 +199,31 @@ static bool wants_more(const struct message *m)
 	return false;
 }
 
-static bool is_dirty(const struct message *m)
+static void want_nobody(struct message *m)
 {
 	for (size_t i = 0; i < m->q->nrecipients; i++)
-		if (m->t[i].dirty || m->t[i].failed)
-			return true;
-	return m->dirty;
+		m->t[i].wanted = false;
 }
 
 void attempt_transaction(struct message *m, struct smtp_transaction *t, bool blame)
 {
-	m->engaged = false;
 	for (size_t k = 0; k < t->n; k++) {
 		if (t->results[k].fate == SMTP_DELIVERED)
 			lane_taken(m->lane, m);
 		settle(m, m->tx[k], &t->results[k], blame);
 	}
 	smtp_transaction_free(&t);
-	if (!wants_more(m)) {
-		attempt_end(m);
+	if (!wants_more(m) || m->q->held) {
+		attempt_idle(m);
 		return;
 	}
 	/* What is known by now is committed now, not with the last recipient. Bounces wait to be one message. */
-	for (size_t i = 0; i < m->q->nrecipients; i++)
-		if (m->t[i].dirty) {
-			record_commit(m);
-			break;
-		}
+	attempt_settle(m);
 	lane_add(m->s, m, true);
 }
 
 void attempt_relay_failed(struct message *m, const char *why, int64_t next_ms)
 {
-	m->engaged = false;
 	for (size_t i = 0; i < m->q->nrecipients; i++) {
 		struct target *t = &m->t[i];
 		if (!t->wanted)
@@ -243,12 +239,12 @@ void attempt_relay_failed(struct message *m, const char *why, int64_t next_ms)
 
 void attempt_postpone(struct message *m, const char *why, int64_t next_ms)
 {
-	(void)why;
-	m->engaged = false;
 	m->any_failed = true;
 	for (size_t i = 0; i < m->q->nrecipients; i++) {
 		if (!m->t[i].wanted)
 			continue;
+		if (why[0] != '\0')
+			set_reply(m, i, why);
 		m->failed_at = i;
 		m->t[i].wanted = false;
 		m->t[i].by_relay = true;
@@ -257,25 +253,28 @@ void attempt_postpone(struct message *m, const char *why, int64_t next_ms)
 	attempt_end(m);
 }
 
+void attempt_gone(struct message *m)
+{
+	log_warning("send.dropped", kv_s("id", m->q->id), kv_s("why", "its .eml was removed"));
+	for (size_t i = 0; i < m->q->nrecipients; i++) {
+		if (m->q->recipients[i].state != OUTQUEUE_WAITING)
+			continue;
+		set_reply(m, i, "dropped: its file was removed");
+		attempt_drop(m, i);
+	}
+	attempt_end(m);
+}
+
 void attempt_unreadable(struct message *m, int error)
 {
-	bool gone = error == ENOENT;
-
-	m->engaged = false;
-	if (gone)
-		log_warning("send.dropped", kv_s("id", m->q->id), kv_s("why", "its .eml was removed"));
-	else
-		log_error("send.unreadable", kv_s("id", m->q->id), kv_s("error", strerror(error)));
+	log_error("send.unreadable", kv_s("id", m->q->id), kv_s("error", strerror(error)));
 	for (size_t i = 0; i < m->q->nrecipients; i++) {
-		if (m->q->recipients[i].state != OUTQUEUE_WAITING || (!gone && !m->t[i].wanted))
+		if (!m->t[i].wanted)
 			continue;
-		set_reply(m, i, gone ? "dropped: its file was removed" : "its file cannot be read on this gateway");
+		set_reply(m, i, "its file cannot be read on this gateway");
 		m->t[i].code = 0;
 		m->t[i].status[0] = '\0';
-		if (gone)
-			drop_one(m, i);
-		else
-			deferred(m, i);
+		deferred(m, i);
 	}
 	attempt_end(m);
 }
@@ -289,8 +288,8 @@ static int64_t max_age(const struct message *m)
 	return relay != NULL ? relay->max_age : m->s->config->relays[0].max_age;
 }
 
-/* Gives up what is too old; says whether something is to be told to the sender. */
-static bool judge_age(struct message *m)
+/* Gives up what is too old, and sees whether the sender is to be warned. */
+static void judge_age(struct message *m)
 {
 	int64_t age = message_age(m);
 	bool expired = retry_expired(age, max_age(m)), tell = false, waits = false;
@@ -306,85 +305,89 @@ static bool judge_age(struct message *m)
 	}
 	m->warning = !tell && waits && retry_warns(age, m->q->warned) && m->q->entry.sender[0] != '\0' &&
 	             m->q->entry.local_sender[0] != '\0';
-	return tell || m->warning;
 }
 
-void attempt_end(struct message *m)
+static void attempt_end(struct message *m)
 {
-	m->mend = false;
+	m->state = MESSAGE_CLOSING;
 	m->s->next_due = -1;
-	if (m->committing) {
-		m->again = true;
-		return;
-	}
-	if (m->busy && judge_age(m))
-		bounce_send(m);
-	else if (is_dirty(m))
-		record_commit(m);
-	else
-		attempt_over(m);
-}
-
-void attempt_go_on(struct message *m)
-{
-	m->mend = false;
-	if (m->engaged)
-		record_commit(m);
-	else
-		attempt_end(m);
+	judge_age(m);
+	attempt_settle(m);
 }
 
 void attempt_idle(struct message *m)
 {
-	m->engaged = false;
+	want_nobody(m);
 	attempt_end(m);
 }
 
 void attempt_abandon(struct message *m)
 {
-	m->engaged = false;
 	m->any_failed = true;
-	for (size_t i = 0; i < m->q->nrecipients; i++)
-		m->t[i].wanted = false;
-	attempt_end(m);
+	attempt_idle(m);
 }
 
-void attempt_over(struct message *m)
+bool attempt_wants(const struct message *m)
+{
+	for (size_t i = 0; i < m->q->nrecipients; i++)
+		if (m->t[i].wanted || m->t[i].sending)
+			return true;
+	return false;
+}
+
+bool attempt_withdraw(struct message *m)
+{
+	if (m->state != MESSAGE_TRYING || !lane_withdraw(m))
+		return false;
+	attempt_idle(m);
+	return true;
+}
+
+/* All is committed: the message waits again, or is done with. */
+static void rest(struct message *m)
 {
 	struct sender *s = m->s;
 
-	for (size_t i = 0; i < m->q->nrecipients && !m->engaged; i++) {
-		if (m->t[i].failed) {
-			m->q->recipients[i].state = OUTQUEUE_BOUNCED;
-			record_note(m, JOURNAL_BOUNCED, i);
-		}
-		m->t[i].failed = m->t[i].deferred = m->t[i].expired = false;
-	}
-	m->q->warned = m->q->warned || m->warning;
-	m->warning = false;
-	if (m->again) {
-		m->again = false;
-		attempt_go_on(m);
-		return;
-	}
-	struct lane *waiting = m->unsaved;
 	lane_saved(m);
-	if (m->engaged) {
-		if (waiting != NULL)
-			lane_pump(waiting);
-		return;
-	}
-	if (m->busy)
+	if (m->state == MESSAGE_CLOSING) {
+		for (size_t i = 0; i < m->q->nrecipients; i++)
+			m->t[i].deferred = false;
+		m->state = MESSAGE_WAITING;
+		s->next_due = -1;
 		run_attempt_over(m, m->any_failed, m->any_failed ? m->q->recipients[m->failed_at].last_reply : "");
-	m->busy = false;
-	s->next_due = -1;
+	}
 	if (!message_waits(m)) {
 		char *id = xstrdup(m->q->id);
 		message_remove(&m);
 		grave_dig(s, id);
 		free(id);
+	} else if (m->eager) {
+		m->eager = false;
+		sender_run_soon(s);
 	}
+	sender_check_stopped(s);
+}
+
+void attempt_settle(struct message *m)
+{
+	/* A commit under way comes here again when it has ended, and the timer one that failed. */
+	if (m->committing || m->mend)
+		return;
+	if (m->state == MESSAGE_CLOSING && record_tells(m))
+		bounce_send(m);
+	else if (record_is_due(m))
+		record_commit(m);
+	else if (m->state != MESSAGE_TRYING)
+		rest(m);
+}
+
+void attempt_committed(struct message *m)
+{
+	struct lane *waiting = m->unsaved;
+
+	if (!record_is_due(m))
+		lane_saved(m);
+	attempt_settle(m);
 	if (waiting != NULL)
 		lane_pump(waiting);
-	sender_check_stopped(s);
 }

@@ -17,6 +17,9 @@ enum { DAY_MS = 24 * 3600 * 1000 };
 
 struct bounce {
 	struct message *m;
+	struct record *rec; /* what it reports; the acceptance's */
+	struct bounce_count *count;
+	bool held_back;
 	char *path, *user;
 	char *bytes; /* the original's beginning */
 	size_t n;
@@ -57,7 +60,7 @@ static size_t collect(const struct message *m, struct dsn_recipient *v)
 
 	for (size_t i = 0; i < m->q->nrecipients; i++) {
 		const struct target *t = &m->t[i];
-		if (m->warning ? !t->deferred : !t->failed)
+		if (m->warning ? !t->deferred : !t->reporting)
 			continue;
 		v[n++] = (struct dsn_recipient){.address = m->q->recipients[i].address,
 		                                .status = t->status,
@@ -106,41 +109,147 @@ static void format(const struct bounce *b, struct buf *out)
 	free(v);
 }
 
+/* ---- the cap ---- */
+
+struct bounce_count {
+	char *user;
+	int64_t day_ms;             /* monotonic: when the day of this count began */
+	unsigned stored, under_way; /* of that day; on their way into the database */
+	bool told, telling;         /* postmaster knows that this day has too many; the letter is on its way */
+};
+
+static struct bounce_count *count_of(struct sender *s, const char *user)
+{
+	int64_t now = clock_mono_ms();
+	size_t i = 0;
+
+	while (i < s->nbounces && strcmp(s->bounces[i]->user, user) != 0)
+		i++;
+	if (i == s->nbounces) {
+		s->bounces = xreallocarray(s->bounces, s->nbounces + 1, sizeof *s->bounces);
+		s->bounces[i] = xcalloc(1, sizeof *s->bounces[i]);
+		*s->bounces[i] = (struct bounce_count){.user = xstrdup(user), .day_ms = now};
+		s->nbounces++;
+	}
+	struct bounce_count *c = s->bounces[i];
+	if (now - c->day_ms >= DAY_MS) {
+		c->day_ms = now;
+		c->stored = 0;
+		c->told = false;
+	}
+	return c;
+}
+
+void bounce_forget(struct sender *s)
+{
+	for (size_t i = 0; i < s->nbounces; i++) {
+		free(s->bounces[i]->user);
+		free(s->bounces[i]);
+	}
+	free(s->bounces);
+	s->bounces = NULL;
+	s->nbounces = 0;
+}
+
+static void add_too_many(struct acceptance *a, const struct sender *s, const char *user)
+{
+	char most[16];
+	const struct letter_value values[] = {{"user", user}, {"most", most}, {NULL, NULL}};
+
+	snprintf(most, sizeof most, "%d", SENDER_BOUNCES_A_DAY);
+	report_add(a, s->config, LETTER_MANY_BOUNCES, values);
+}
+
+/* ---- the commit ---- */
+
+/* What there was to tell has been dropped by hand meanwhile. */
+static void nothing_left(struct bounce *b)
+{
+	struct message *m = b->m;
+	struct sender *s = m->s;
+
+	m->committing = false;
+	m->warning = false;
+	bounce_free(b);
+	attempt_settle(m);
+	sender_check_stopped(s);
+}
+
 static void accepted(void *arg, enum acceptance_result r)
 {
 	struct bounce *b = arg;
 	struct message *m = b->m;
+	struct sender *s = m->s;
+	bool stored = r == ACCEPTED || record_told(b->rec);
 
-	m->committing = false;
-	if (r == ACCEPTED) {
-		log_info(m->warning ? "send.warned" : "send.bounced", kv_s("id", m->q->id), kv_s("told", b->user));
-		bounce_free(b);
-		attempt_over(m);
-		return;
+	if (b->held_back) {
+		b->count->telling = false;
+		b->count->told = stored;
+	} else {
+		b->count->under_way--;
 	}
-	log_error("send.bounce", kv_s("id", m->q->id), kv_s("error", "the bounce could not be stored; it will be"));
-	for (size_t i = 0; i < m->q->nrecipients; i++)
-		m->t[i].dirty = true;
-	m->dirty = m->mend = true;
-	sender_mend_later(m->s);
-	bounce_free(b);
-	sender_check_stopped(m->s);
+	m->committing = false;
+	if (stored) {
+		b->count->stored += !b->held_back;
+		log_info(b->held_back ? "send.bounce_held_back"
+		         : m->warning ? "send.warned"
+		                      : "send.bounced",
+		         kv_s("id", m->q->id), kv_s("told", b->user));
+		record_done(m, b->rec);
+		bounce_free(b);
+		attempt_committed(m);
+	} else {
+		log_error("send.bounce", kv_s("id", m->q->id),
+		          kv_s("error", "the bounce could not be stored; it will be"));
+		record_failed(m, b->rec);
+		bounce_free(b);
+	}
+	sender_check_stopped(s);
 }
 
+/* One commit has the report and what it reports: both are there, or neither. */
 static void commit(void *arg)
 {
 	struct bounce *b = arg;
 	struct message *m = b->m;
 	struct buf text;
 
+	if (!record_tells(m)) {
+		b->count->under_way--;
+		nothing_left(b);
+		return;
+	}
+	b->rec = record_new(m, true);
 	buf_init(&text, SIZE_MAX / 2);
 	format(b, &text);
 	struct acceptance *a = acceptance_new(m->s->d.delivery, DB_LANE_SEND);
 	size_t n = acceptance_message(a, buf_slice(&text), NULL, 0, false);
 	acceptance_to_mailbox(a, n, b->user);
-	acceptance_extra(a, record_apply, record_undo, record_new(m), record_free);
+	acceptance_extra(a, record_apply, record_undo, b->rec, record_free);
 	acceptance_commit(&a, accepted, b);
 	buf_free(&text);
+}
+
+/* The reader has had too many today. Postmaster gets a letter that says so, in the commit of the first, and lists of
+ * them all (held_back.c). */
+static void commit_held_back(struct bounce *b)
+{
+	struct message *m = b->m;
+
+	b->held_back = true;
+	b->rec = record_new(m, true);
+	record_hold_back(b->rec, b->user);
+	held_back_tell(m->s, HELD_BACK_SOON_MS);
+	if (b->count->told || b->count->telling) {
+		record_submit(b->rec);
+		bounce_free(b);
+		return;
+	}
+	b->count->telling = m->committing = true;
+	struct acceptance *a = acceptance_new(m->s->d.delivery, DB_LANE_SEND);
+	add_too_many(a, m->s, b->user);
+	acceptance_extra(a, record_apply, record_undo, b->rec, record_free);
+	acceptance_commit(&a, accepted, b);
 }
 
 /* Whom to tell: the sender; of what has no sender to tell, postmaster. */
@@ -154,71 +263,19 @@ static const char *reader(const struct message *m)
 	return u->name;
 }
 
-/* ---- the cap ---- */
-
-struct bounce_count {
-	char *user;
-	int64_t day_ms; /* monotonic: when the day of this count began */
-	unsigned n;
-};
-
-static struct bounce_count *count_of(struct sender *s, const char *user)
-{
-	for (size_t i = 0; i < s->nbounces; i++)
-		if (strcmp(s->bounces[i].user, user) == 0)
-			return &s->bounces[i];
-	s->bounces = xreallocarray(s->bounces, s->nbounces + 1, sizeof *s->bounces);
-	s->bounces[s->nbounces] = (struct bounce_count){.user = xstrdup(user), .day_ms = clock_mono_ms()};
-	return &s->bounces[s->nbounces++];
-}
-
-void bounce_forget(struct sender *s)
-{
-	for (size_t i = 0; i < s->nbounces; i++)
-		free(s->bounces[i].user);
-	free(s->bounces);
-	s->bounces = NULL;
-	s->nbounces = 0;
-}
-
-static void tell_capped(struct sender *s, const char *user)
-{
-	char most[16];
-	const struct letter_value values[] = {{"user", user}, {"most", most}, {NULL, NULL}};
-
-	snprintf(most, sizeof most, "%d", SENDER_BOUNCES_A_DAY);
-	report_postmaster(s->d.delivery, s->config, NULL, LETTER_MANY_BOUNCES, values);
-}
-
-/* A day's bounces to one reader are capped: whoever sends to 10,000 wrong addresses is told of the first thousand. */
-static bool within_cap(struct sender *s, const char *user)
-{
-	struct bounce_count *c = count_of(s, user);
-	int64_t now = clock_mono_ms();
-
-	if (now - c->day_ms >= DAY_MS) {
-		c->day_ms = now;
-		c->n = 0;
-	}
-	if (c->n <= SENDER_BOUNCES_A_DAY && ++c->n > SENDER_BOUNCES_A_DAY)
-		tell_capped(s, user);
-	return c->n <= SENDER_BOUNCES_A_DAY;
-}
-
 void bounce_send(struct message *m)
 {
-	const char *user = reader(m);
+	struct bounce *b = xcalloc(1, sizeof *b);
 
-	if (!within_cap(m->s, user)) {
-		log_warning("send.bounce_capped", kv_s("id", m->q->id), kv_s("user", user));
-		record_commit(m);
+	b->m = m;
+	b->user = xstrdup(reader(m));
+	b->count = count_of(m->s, b->user);
+	if (b->count->stored + b->count->under_way >= SENDER_BOUNCES_A_DAY) {
+		commit_held_back(b);
 		return;
 	}
-	struct bounce *b = xcalloc(1, sizeof *b);
-	b->m = m;
-	b->user = xstrdup(user);
+	b->count->under_way++;
 	b->path = message_path(m->s, m->q->id, ".eml");
 	m->committing = true;
-	m->again = false;
 	workers_run(m->s->d.workers, read_original, commit, b);
 }

@@ -47,7 +47,7 @@ void lane_add(struct sender *s, struct message *m, bool front)
 {
 	const struct config_relay *r = config_relay_for(s->config, slice_of(m->q->entry.sender));
 
-	m->engaged = true;
+	m->state = MESSAGE_TRYING;
 	if (s->stopping) {
 		attempt_abandon(m);
 		return;
@@ -83,6 +83,20 @@ struct message *lane_take(struct lane *l)
 	if (m != NULL)
 		lane_drop(m);
 	return m;
+}
+
+bool lane_withdraw(struct message *m)
+{
+	struct relay_conn *c;
+
+	if (m->in_work) {
+		lane_drop(m);
+		return true;
+	}
+	for (c = TAILQ_FIRST(&m->lane->conns); c != NULL; c = relay_conn_next(c))
+		if (relay_conn_let_go(c, m))
+			return true;
+	return false;
 }
 
 /* All that waits in the work list, taken out at once: what fn does may add to it again. */
@@ -225,7 +239,7 @@ static void revive(struct lane *l)
 
 	TAILQ_FOREACH(m, &l->s->messages, all)
 	{
-		if (m->busy || m->lane != l)
+		if (m->state != MESSAGE_WAITING || m->lane != l)
 			continue;
 		for (size_t i = 0; i < m->q->nrecipients; i++)
 			if (m->t[i].by_relay && m->t[i].next_ms > now)

@@ -82,6 +82,15 @@ static void put_back(struct pick *p)
 	*p = (struct pick){0};
 }
 
+bool relay_conn_let_go(struct relay_conn *c, const struct message *m)
+{
+	if (c->next.m != m || c->next.t != NULL)
+		return false;
+	source_close(&c->next.src);
+	c->next = (struct pick){0};
+	return true;
+}
+
 /* A 421 after some work is a server that wants a new connection; with nothing done, the message may be what it
  * cannot stand. */
 static void lose_transactions(struct relay_conn *c, const char *why)
@@ -202,11 +211,12 @@ static void begin(struct relay_conn *c)
 		source_close(&c->next.src);
 		c->next = (struct pick){0};
 		if (error != 0)
-			attempt_unreadable(m, error);
+			missing_file(m, error);
 		else
 			attempt_idle(m);
 		return;
 	}
+	missing_found(m->s);
 	t->size = source_size(c->next.src);
 	free(m->relay);
 	m->relay = xstrdup(c->host);

@@ -60,7 +60,7 @@ static void start_all(struct run *r, bool all)
 		if (m->q->held)
 			continue;
 		/* First, so that an attempt that ends at once is counted too. */
-		if (m->busy) {
+		if (m->state != MESSAGE_WAITING) {
 			if (all)
 				join(r, m);
 			continue;
@@ -149,6 +149,18 @@ void sender_run(struct sender *s, bool all, void (*progress)(void *arg, const st
 	r->timer = loop_timer_new(s->d.loop, on_timer, r);
 	TAILQ_INSERT_TAIL(&s->runs, r, entry);
 	start_if_ready(r);
+}
+
+static void run_now(void *arg)
+{
+	sender_run(arg, false, NULL, NULL, NULL);
+}
+
+void sender_run_soon(struct sender *s)
+{
+	if (s->soon_timer == NULL)
+		s->soon_timer = loop_timer_new(s->d.loop, run_now, s);
+	loop_timer_set(s->soon_timer, 0);
 }
 
 void runs_buried(struct sender *s)

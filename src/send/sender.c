@@ -56,7 +56,8 @@ int sender_load(struct sender *s, struct err *e)
 
 	if (outqueue_load(database_conn(s->d.database), NULL, take_loaded, s, e) != 0)
 		return -1;
-	if (outage_load(s, database_conn(s->d.database), e) != 0)
+	struct db_conn *c = database_conn(s->d.database);
+	if (outage_load(s, c, e) != 0 || missing_load(s, c, e) != 0 || held_back_load(s, c, e) != 0)
 		return -1;
 	for (m = TAILQ_FIRST(&s->messages); m != NULL; m = next) {
 		next = TAILQ_NEXT(m, all);
@@ -148,7 +149,7 @@ static int64_t due_of(const struct message *m)
 {
 	int64_t due = INT64_MAX;
 
-	if (m->busy || m->q->held)
+	if (m->state != MESSAGE_WAITING || m->q->held || m->unplaced)
 		return due;
 	for (size_t i = 0; i < m->q->nrecipients; i++)
 		if (m->q->recipients[i].state == OUTQUEUE_WAITING && m->t[i].next_ms < due)
@@ -180,7 +181,7 @@ static bool quiet(const struct sender *s)
 	const struct message *m;
 	const struct lane *l;
 
-	if (s->loading || s->burying)
+	if (s->loading || s->burying || s->listing)
 		return false;
 	TAILQ_FOREACH(l, &s->lanes, entry)
 	if (!TAILQ_EMPTY(&l->conns) || l->asking)
@@ -272,6 +273,8 @@ void sender_free(struct sender **sp)
 	strlist_free(&s->dead);
 	bounce_forget(s);
 	loop_timer_free(&s->mend_timer);
+	loop_timer_free(&s->soon_timer);
+	loop_timer_free(&s->list_timer);
 	loop_timer_free(&s->stop_timer);
 	config_unref(&s->config);
 	free(s);

@@ -97,6 +97,12 @@ static bool is_recipient(const struct choice *c, const struct message *m, size_t
 	       (is_message(c, m) || strcasecmp(c->what, m->q->recipients[i].address) == 0);
 }
 
+/* The relay may have it already, or its bounce be on its way into the database: what comes of that decides. */
+static bool may_be_late(const struct target *t)
+{
+	return t->sending || t->reporting;
+}
+
 /* Each returns how many recipients (drop, retry) or messages (hold, release) it changed. */
 static unsigned drop(struct message *m, const struct choice *c)
 {
@@ -106,19 +112,16 @@ static unsigned drop(struct message *m, const struct choice *c)
 		if (!is_recipient(c, m, i))
 			continue;
 		n++;
-		if (m->t[i].sending || m->t[i].failed) {
-			m->t[i].drop = true; /* the relay may have it already: its reply decides */
+		if (may_be_late(&m->t[i])) {
+			m->t[i].drop = true;
 			continue;
 		}
-		m->q->recipients[i].state = OUTQUEUE_DROPPED;
-		m->t[i].wanted = false;
-		m->t[i].dirty = true;
 		log_info("send.dropped", kv_s("id", m->q->id), kv_s("to", m->q->recipients[i].address),
 		         kv_s("why", "by hand"));
-		record_note(m, JOURNAL_DROPPED, i);
+		attempt_drop(m, i);
 	}
-	if (n > 0)
-		attempt_go_on(m);
+	if (n > 0 && (attempt_wants(m) || !attempt_withdraw(m)))
+		attempt_settle(m);
 	return n;
 }
 
@@ -133,6 +136,7 @@ static unsigned retry(struct message *m, const struct choice *c)
 		m->q->recipients[i].next_at = 0;
 		n++;
 	}
+	m->eager = n > 0 && m->state == MESSAGE_CLOSING;
 	m->s->next_due = -1;
 	return n;
 }
@@ -153,7 +157,9 @@ static unsigned set_held(struct message *m, const struct choice *c, bool held)
 	log_info(held ? "send.held" : "send.released", kv_s("id", m->q->id));
 	journal_event(delivery_journal(m->s->d.delivery), held ? JOURNAL_HELD : JOURNAL_RELEASED, m->q->id, m->q->size,
 	              "", "", "");
-	attempt_go_on(m);
+	/* Held is held for all that is not on the wire. */
+	if (!held || !attempt_withdraw(m))
+		attempt_settle(m);
 	return 1;
 }
 
@@ -167,11 +173,13 @@ static unsigned release(struct message *m, const struct choice *c)
 	bool was_held = m->q->held;
 	unsigned n = set_held(m, c, false);
 
-	if (n > 0 && was_held)
+	if (n > 0 && was_held) {
 		for (size_t i = 0; i < m->q->nrecipients; i++) {
 			m->t[i].next_ms = 0;
 			m->q->recipients[i].next_at = 0;
 		}
+		m->eager = m->state == MESSAGE_CLOSING;
+	}
 	return n;
 }
 
@@ -183,6 +191,7 @@ void sender_act(struct sender *s, enum sender_action action, const char *what,
 	struct choice c = {what, strcmp(what, "all") == 0};
 	struct strlist ids = {NULL, 0};
 	struct message *m, *next;
+	struct lane *l;
 	unsigned n = 0;
 
 	for (m = TAILQ_FIRST(&s->messages); m != NULL; m = next) {
@@ -194,6 +203,9 @@ void sender_act(struct sender *s, enum sender_action action, const char *what,
 			strlist_add(&ids, id);
 		free(id);
 	}
+	/* Connections may have lost what they had in hand. */
+	TAILQ_FOREACH(l, &s->lanes, entry)
+	lane_pump(l);
 	done(arg, n, &ids,
 	     n == 0 && !c.all ? "no waiting message has this id or address (ofmctl queue lists what waits)" : NULL);
 	strlist_free(&ids);

@@ -1,7 +1,11 @@
 /* The inside of send/: what its files share. Everything on the loop's thread.
  *
  * One message's attempt:  choose (attempt.c) → lane.c → relay_conn.c, transactions → attempt.c, outcomes → record.c or
- * bounce.c, commit → waiting again, or grave.c, the files and rows go. While `busy` is set an attempt owns it. */
+ * bounce.c, commit → waiting again, or grave.c, the files and rows go.
+ *
+ * What is decided stands in the targets (dirty, failed) until a commit takes it along: a record (record.c) is a
+ * snapshot of some of them, and its end acts on that snapshot alone. One commit of a message is under way at a time.
+ * A refused recipient becomes BOUNCED in no other commit than the one that stores its bounce. */
 #ifndef OFM_SEND_SENDER_INTERNAL_H
 #define OFM_SEND_SENDER_INTERNAL_H
 
@@ -21,7 +25,9 @@ enum {
 	SENDER_MEND_MS = 3 * 1000,         /* between tries to commit what could not be committed */
 	SENDER_RELAY_PAUSE_MS = 30 * 1000, /* new mail tries a failing relay no more often */
 	SENDER_HIGH_WATER = 256 * 1024,
-	SENDER_BOUNCES_A_DAY = 1000 /* to one reader */
+	SENDER_BOUNCES_A_DAY = 1000,   /* to one reader */
+	HELD_BACK_SOON_MS = 60 * 1000, /* from the first bounce that was held back to its list */
+	HELD_BACK_LEFT_MS = 2 * 1000   /* the same for what was left at the start */
 };
 
 struct lane;
@@ -34,12 +40,19 @@ struct target {          /* what an attempt knows of a recipient beside its row 
 	bool sending;    /* in the transaction under way */
 	bool deferred;   /* this attempt ended in a refusal for now */
 	bool failed;     /* refused for good or expired; becomes BOUNCED with its bounce's commit */
+	bool reporting;  /* that commit is under way */
 	bool expired;
 	bool by_relay; /* waits for the relay as a whole: due as soon as that works again */
 	bool drop;     /* asked for while sending */
 	bool dirty;    /* the row is behind */
 	int code;
 	char status[SMTP_STATUS_MAX];
+};
+
+enum message_state {
+	MESSAGE_WAITING, /* nobody has it */
+	MESSAGE_TRYING, /* an attempt: in a lane's work list or a connection's hands, or its file is being looked for */
+	MESSAGE_CLOSING /* the attempt has ended; what it decided is being committed, bounce included */
 };
 
 struct message {
@@ -50,21 +63,22 @@ struct message {
 	struct outqueue_message *q;
 	struct target *t;   /* as many as q->recipients */
 	int64_t counted_ms; /* monotonic moment that q->waited belongs to */
-	bool busy;
-	bool engaged; /* in a lane's work list or in a connection's hands: it must not go, nor its attempt end */
-	bool in_work;
-	bool dirty;             /* the message's own row is behind */
-	bool any_failed;        /* somebody in this attempt was not delivered to; the newest is … */
-	size_t failed_at;       /* … this recipient */
-	bool committing, again; /* a record is on its way; another has to follow */
-	bool mend;              /* a commit failed: try again by the timer */
-	bool warning;           /* this attempt's end sends the delay warning */
-	struct lane *unsaved;   /* the relay has taken it and no commit says so yet: counted there; NULL = not */
-	struct lane *lane;      /* of the newest attempt; lanes live as long as the sender */
-	char *relay;            /* host of the newest try, NULL = none */
-	char sid[12];           /* of that try's connection */
-	size_t *tx;             /* recipients of the transaction under way */
-	struct run **runs;      /* who waits for this attempt */
+	enum message_state state;
+	bool in_work;         /* of its lane */
+	bool unplaced;        /* its files do not stand in outqueue/ yet */
+	bool eager;           /* asked for while closing: try again at once */
+	bool dirty;           /* the message's own row is behind */
+	bool any_failed;      /* somebody in this attempt was not delivered to; the newest is … */
+	size_t failed_at;     /* … this recipient */
+	bool committing;      /* a commit, or what has to be read for one, is under way: it must not go */
+	bool mend;            /* a commit failed: try again by the timer */
+	bool warning;         /* this attempt's end sends the delay warning */
+	struct lane *unsaved; /* the relay has taken it and no commit says so yet: counted there; NULL = not */
+	struct lane *lane;    /* of the newest attempt; lanes live as long as the sender */
+	char *relay;          /* host of the newest try, NULL = none */
+	char sid[12];         /* of that try's connection */
+	size_t *tx;           /* recipients of the transaction under way */
+	struct run **runs;    /* who waits for this attempt */
 	size_t nruns;
 };
 
@@ -89,10 +103,16 @@ struct sender {
 	/* grave.c */
 	struct strlist dead;
 	bool burying;
-	struct bounce_count *bounces; /* of the last 24 hours, a reader each */
+	struct bounce_count **bounces; /* of the last 24 hours, a reader each; they stay where they are */
 	size_t nbounces;
+	/* held_back.c */
+	struct loop_timer *list_timer;
+	bool list_waits, listing, list_again; /* the timer is set; a list is under way; another has to follow */
+	/* missing.c */
+	bool folder_lost; /* outqueue is not the folder it was, and postmaster knows */
 	struct loop_timer *mend_timer;
 	bool mending;
+	struct loop_timer *soon_timer; /* run.c */
 	/* stopping */
 	bool stopping;
 	struct loop_timer *stop_timer;
@@ -123,30 +143,45 @@ void attempt_transaction(struct message *m, struct smtp_transaction *t, bool bla
 struct smtp_transaction *attempt_next(struct message *m);
 /* Ends the attempt for whoever is still wanted. */
 void attempt_relay_failed(struct message *m, const char *why, int64_t next_ms);
-/* Put off without having been tried. */
+/* Put off without having been tried; why "" leaves the last reply. */
 void attempt_postpone(struct message *m, const char *why, int64_t next_ms);
-void attempt_unreadable(struct message *m, int error); /* the file; ENOENT = dropped by hand */
-/* A lane's or connection's hands are empty again without an outcome: nobody was left to send to. */
+void attempt_gone(struct message *m);                  /* the file was removed by hand: dropped */
+void attempt_unreadable(struct message *m, int error); /* the file; tried again later */
+/* The attempt ends without an outcome for whoever is still wanted. */
 void attempt_idle(struct message *m);
-/* At the stop: as if it had not been begun. */
+/* At the stop: the same, and a failure for those who wait for it. */
 void attempt_abandon(struct message *m);
-/* Whatever is due for its rows, in or out of an attempt. */
-void attempt_go_on(struct message *m);
-/* Settles by what the targets say: bounce, warning, commit. */
-void attempt_end(struct message *m);
-/* After the commit (or when nothing was to be committed). */
-void attempt_over(struct message *m);
+/* Whether somebody is still to be sent to, or being sent to, in this attempt. */
+bool attempt_wants(const struct message *m);
+/* Ends the attempt of a message that is not on the wire yet; false where it is, or where there is none. */
+bool attempt_withdraw(struct message *m);
+/* Recipient i, which is in no transaction and no commit, is dropped. */
+void attempt_drop(struct message *m, size_t i);
+/* Commits what is due, bounces when the attempt is over, and lets a message rest or go when nothing is. May free m. */
+void attempt_settle(struct message *m);
+/* A commit has ended well, and record_done was called. May free m. */
+void attempt_committed(struct message *m);
 
 /* ---- record.c: states on their way into the database ---- */
 
 struct record;
-struct record *record_new(struct message *m); /* a snapshot of all dirty targets and the age */
+bool record_is_due(const struct message *m); /* rows are behind */
+bool record_tells(const struct message *m);  /* somebody is to be bounced or warned about */
+/* A snapshot of all dirty targets and the age. tells: with the failed ones, as many as a report lists, as BOUNCED, or
+ * the warning; they are `reporting` until the end. */
+struct record *record_new(struct message *m, bool tells);
+void record_hold_back(struct record *rec, const char *reader); /* no bounce: postmaster's list has them */
 void record_free(void *record);
+/* As acceptance_extra. Refuses, without a code, where the sender was told in an earlier commit that was thought lost.
+ */
 int record_apply(struct db_conn *c, void *record, struct err *e);
 int record_undo(struct db_conn *c, void *record, struct err *e);
-void record_failed(struct message *m, const struct record *r); /* they are dirty again */
-/* Commits m's dirty targets, then attempt_over. */
+bool record_told(const struct record *rec);                      /* that was so: as good as committed */
+void record_done(struct message *m, const struct record *rec);   /* it is committed */
+void record_failed(struct message *m, const struct record *rec); /* it is not: tried again by the timer */
+/* Commits m's dirty targets, or takes rec and commits it; then attempt_committed. */
 void record_commit(struct message *m);
+void record_submit(struct record *rec);
 void sender_mend_later(struct sender *s);
 
 /* For the journal: what became of recipient i. */
@@ -154,9 +189,23 @@ void record_note(const struct message *m, enum journal_kind kind, size_t i);
 
 /* ---- bounce.c ---- */
 
-/* Writes the bounce or warning and commits it with m's states, then attempt_over. */
+/* Writes the bounce or warning and commits it with m's states, then attempt_committed. */
 void bounce_send(struct message *m);
 void bounce_forget(struct sender *s); /* frees what was counted */
+
+/* ---- held_back.c: what the cap on bounces has held back ---- */
+
+/* A list goes to postmaster in so many ms, if none is on its way sooner. */
+void held_back_tell(struct sender *s, int64_t ms);
+/* What was left at the last stop. Before the loop runs. */
+int held_back_load(struct sender *s, struct db_conn *c, struct err *e);
+
+/* ---- missing.c: a queue file that cannot be opened ---- */
+
+/* Looks at the folder, on a worker, and then ends m's attempt: dropped, put off, or unreadable. */
+void missing_file(struct message *m, int error);
+void missing_found(struct sender *s); /* a file was opened */
+int missing_load(struct sender *s, struct db_conn *c, struct err *e);
 
 /* ---- grave.c ---- */
 
@@ -189,6 +238,8 @@ struct lane {
 void lane_add(struct sender *s, struct message *m, bool front);
 void lane_rest_all(struct sender *s); /* nobody waits for anything: idle connections end */
 struct message *lane_take(struct lane *l);
+/* Takes m back from its lane or connection, unless a transaction of it has begun; then false. */
+bool lane_withdraw(struct message *m);
 void lane_drop(struct message *m); /* out of the work list, if it is there */
 void lane_kick(struct lane *l);
 void lane_pump(struct lane *l); /* connections that waited go on with what they have in hand */
@@ -226,9 +277,10 @@ void outage_over(struct lane *l);
 
 void relay_conn_open(struct lane *l, const struct config_relay *r, const char *secret);
 void relay_conn_pump(struct relay_conn *c);
-void relay_conn_retire(struct relay_conn *c);  /* takes no new work; QUIT when idle */
-void relay_conn_abandon(struct relay_conn *c); /* at once, at the stop */
-void relay_conn_rest(struct relay_conn *c);    /* QUIT, if it has nothing to do */
+void relay_conn_retire(struct relay_conn *c);                          /* takes no new work; QUIT when idle */
+void relay_conn_abandon(struct relay_conn *c);                         /* at once, at the stop */
+void relay_conn_rest(struct relay_conn *c);                            /* QUIT, if it has nothing to do */
+bool relay_conn_let_go(struct relay_conn *c, const struct message *m); /* true: it had m, and had not begun with it */
 void relay_conn_destroy_gone(struct lane *l);
 struct relay_conn *relay_conn_next(struct relay_conn *c);
 size_t relay_conn_unfinished(const struct relay_conn *c); /* transactions without their final reply */
@@ -238,8 +290,9 @@ bool relay_conn_available(const struct relay_conn *c);    /* it is being opened,
 /* ---- run.c, sender.c ---- */
 
 void run_attempt_over(struct message *m, bool failed, const char *error);
-void runs_loaded(struct sender *s); /* what had been queued is in the table */
-void runs_buried(struct sender *s); /* no files are on their way out */
+void sender_run_soon(struct sender *s); /* what is due, from the loop */
+void runs_loaded(struct sender *s);     /* what had been queued is in the table */
+void runs_buried(struct sender *s);     /* no files are on their way out */
 void runs_free(struct sender *s);
 
 void sender_check_stopped(struct sender *s);

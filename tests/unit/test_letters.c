@@ -22,9 +22,9 @@ static bool cyrillic(const char *s)
 /* The {names} of a text, in alphabet order, each once. */
 static char *names_of(const char *subject, const char *body)
 {
-	static const char *const all[] = {"account", "folder",     "from",    "host", "known",   "limit", "list",
-	                                  "mend",    "most",       "pattern", "port", "queued",  "rule",  "times",
-	                                  "uidl",    "unreadable", "until",   "user", "waiting", "why"};
+	static const char *const all[] = {"account", "folder", "from",       "host",    "known", "limit",   "list",
+	                                  "mend",    "most",   "n",          "pattern", "port",  "queued",  "rule",
+	                                  "times",   "uidl",   "unreadable", "until",   "user",  "waiting", "why"};
 	struct buf out;
 
 	buf_init(&out, 1024);
