@@ -297,14 +297,17 @@ static bool try_all(const struct config *c)
 		                             .login = &c->accounts[0].login,
 		                             .proxy = c->proxy,
 		                             .hello = "",
-		                             .home = c->home});
+		                             .home = c->home,
+		                             .pipelining_off = c->accounts[0].pipelining_off});
 	if (c->relays[0].login.host[0] != '\0')
 		ok = try_one(&(struct probe){.protocol = OUTSIDE_SMTP,
 		                             .label = "the relay",
 		                             .login = &c->relays[0].login,
 		                             .proxy = c->proxy,
 		                             .hello = c->hostname,
-		                             .home = c->home}) &&
+		                             .home = c->home,
+		                             .pipelining_off = c->relays[0].pipelining_off,
+		                             .sender = probe_sender(c, &c->relays[0])}) &&
 		     ok;
 	return ok;
 }

@@ -1,34 +1,17 @@
-#include "probe.h"
-
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "control/codec.h"
-#include "fetch/pop3_reply.h"
+#include "probe_internal.h"
 #include "show.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { CONNECT_MS = 20000, ANSWER_MS = 20000, PASSWORD_LENGTH = 16384 };
-
-struct probing {
-	const struct probe *p;
-	json_t *list;
-	struct loop *loop;
-	struct outside *line;
-	bool ready, failed;
-	enum outside_failure failure;
-	char text[800], reply[400];
-	char *password;
-	/* our own POP3 log-in */
-	const char *answer_to; /* the command under way; NULL = none */
-	char answer[600];
-};
+enum { CONNECT_MS = 20000, PASSWORD_LENGTH = 16384 };
 
 /* ---- telling ---- */
 
@@ -45,7 +28,7 @@ static void put_line(const char *step, bool ok, const char *text, const char *me
 	buf_free(&b);
 }
 
-static bool tell(struct probing *g, const char *step, bool ok, const char *text, const char *mend)
+bool probe_tell(struct probing *g, const char *step, bool ok, const char *text, const char *mend)
 {
 	if (g->list == NULL) {
 		put_line(step, ok, text, mend);
@@ -69,12 +52,13 @@ static bool try_name(struct probing *g)
 	struct buf text;
 
 	if (g->p->proxy[0] != '\0')
-		return tell(g, "name", true, "the proxy looks it up", "");
+		return probe_tell(g, "name", true, "the proxy looks it up", "");
 	int rc = getaddrinfo(l->host, NULL, &hints, &found);
 	if (rc != 0)
-		return tell(g, "name", false, gai_strerror(rc),
-		            rc == EAI_NONAME ? "There is no such name: look for a slip in `host`."
-		                             : "This machine's name server does not answer: look at /etc/resolv.conf.");
+		return probe_tell(g, "name", false, gai_strerror(rc),
+		                  rc == EAI_NONAME
+		                      ? "There is no such name: look for a slip in `host`."
+		                      : "This machine's name server does not answer: look at /etc/resolv.conf.");
 	buf_init(&text, 2000);
 	buf_printf(&text, "%s is", l->host);
 	for (const struct addrinfo *a = found; a != NULL; a = a->ai_next) {
@@ -83,7 +67,7 @@ static bool try_name(struct probing *g)
 			buf_printf(&text, " %s", ip);
 	}
 	freeaddrinfo(found);
-	tell(g, "name", true, buf_str(&text), "");
+	probe_tell(g, "name", true, buf_str(&text), "");
 	buf_free(&text);
 	return true;
 }
@@ -112,16 +96,22 @@ static void on_failed(void *arg, enum outside_failure f, const char *text, const
 static void on_readable(void *arg)
 {
 	struct probing *g = arg;
-	char *line = evbuffer_readln(outside_in(g->line), NULL, EVBUFFER_EOL_LF);
+	struct evbuffer *in = outside_in(g->line);
+	size_t n;
 
-	if (line == NULL || g->answer_to == NULL) {
-		free(line);
-		return;
+	while (!g->failed && (n = evbuffer_get_contiguous_space(in)) > 0) {
+		if (g->hear == NULL || !g->hear(g, slice_make((char *)evbuffer_pullup(in, (ev_ssize_t)n), n)))
+			loop_stop(g->loop);
+		evbuffer_drain(in, n);
 	}
-	snprintf(g->answer, sizeof g->answer, "%.*s", (int)strcspn(line, "\r\n"), line);
-	free(line);
-	g->answer_to = NULL;
-	loop_stop(g->loop);
+}
+
+void probe_wait(struct probing *g)
+{
+	if (g->failed)
+		return;
+	outside_set_timeout(g->line, PROBE_ANSWER_MS);
+	loop_run(g->loop);
 }
 
 static const char *login_options(const struct probe *p)
@@ -135,7 +125,7 @@ static const char *login_options(const struct probe *p)
 }
 
 /* Opens a connection, with or without libcurl's log-in; what became of it stands in g. */
-static void open_line(struct probing *g, bool login)
+void probe_open(struct probing *g, bool login)
 {
 	static const enum outside_security security[] = {[SECURITY_NONE] = OUTSIDE_PLAIN,
 	                                                 [SECURITY_OPPORTUNISTIC] = OUTSIDE_OPPORTUNISTIC,
@@ -160,6 +150,7 @@ static void open_line(struct probing *g, bool login)
 
 	outside_close(&g->line);
 	g->ready = g->failed = false;
+	g->hear = NULL;
 	g->line = outside_open(g->loop, &t, &cb, g);
 	loop_run(g->loop);
 }
@@ -188,6 +179,8 @@ static const char *connection_mend(const struct probing *g)
 	case OUTSIDE_NO_TLS:
 		return "security = tls on the other port, if the provider has one; none only inside a VPN or a LAN.";
 	case OUTSIDE_GREETING:
+		if (!pop3 && strncmp(g->reply, "504", 3) == 0)
+			return PROBE_HOSTNAME_HINT;
 		return pop3 ? "Is this the POP3 server, and does it allow this machine's address?"
 		            : "Is this the SMTP server, and does it allow this machine's address?";
 	case OUTSIDE_LOGIN:
@@ -210,119 +203,31 @@ static bool try_connection(struct probing *g)
 	const struct config_login *l = g->p->login;
 	char text[400];
 
-	open_line(g, false);
+	probe_open(g, false);
 	if (g->failed)
-		return tell(g, step_of(g->failure), false, g->text, connection_mend(g));
+		return probe_tell(g, step_of(g->failure), false, g->text, connection_mend(g));
 	snprintf(text, sizeof text, "port %u answers as %s server", l->port,
 	         g->p->protocol == OUTSIDE_POP3 ? "a POP3" : "an SMTP");
-	tell(g, "connection", true, text, "");
+	probe_tell(g, "connection", true, text, "");
 	if (l->security == SECURITY_NONE || l->security == SECURITY_OPPORTUNISTIC)
-		return tell(g, "TLS", true, "not demanded: what is sent can be read on the way", "");
-	return tell(g, "certificate", true,
-	            l->tls_verify ? "trusted, and made out to this name" : "not looked at (tls_verify = no)", "");
+		return probe_tell(g, "TLS", true, "not demanded: what is sent can be read on the way", "");
+	return probe_tell(g, "certificate", true,
+	                  l->tls_verify ? "trusted, and made out to this name" : "not looked at (tls_verify = no)", "");
 }
 
-/* ---- log-in ---- */
+/* ---- the end of it ---- */
 
-static void say(struct probing *g, const char *verb, const char *argument)
+static bool hear_goodbye(struct probing *g, struct slice in)
 {
-	evbuffer_add_printf(outside_out(g->line), "%s%s%s\r\n", verb, argument[0] != '\0' ? " " : "", argument);
-	g->answer[0] = '\0';
-	g->answer_to = verb;
-	outside_set_timeout(g->line, ANSWER_MS);
-	loop_run(g->loop);
+	(void)g;
+	return slice_find(in, '\n') == in.n; /* one line is enough */
 }
 
-static bool agreed(const struct probing *g)
+static void probe_say_quit(struct probing *g)
 {
-	return !g->failed && strncmp(g->answer, "+OK", 3) == 0;
-}
-
-static bool say_plain(struct probing *g)
-{
-	const char *user = g->p->login->user;
-	size_t u = strlen(user), n = strlen(g->password), all = u + n + 2;
-	unsigned char *raw = xcalloc(1, all + 1);
-	char *b64 = xcalloc(1, 4 * ((all + 2) / 3) + 1);
-
-	memcpy(raw + 1, user, u + 1);
-	memcpy(raw + u + 2, g->password, n + 1);
-	EVP_EncodeBlock((unsigned char *)b64, raw, (int)all);
-	say(g, "AUTH PLAIN", b64);
-	explicit_bzero(raw, all);
-	free(raw);
-	free(b64);
-	return agreed(g);
-}
-
-/* As the collecting program logs in: USER and PASS, or SASL where that alone is there. */
-static bool log_in_plainly(struct probing *g)
-{
-	struct pop3_caps caps = {0};
-
-	pop3_caps_transcript(&caps, outside_transcript(g->line));
-	if (caps.sasl_plain && (g->p->login->auth == AUTH_PLAIN || !caps.user))
-		return say_plain(g);
-	say(g, "USER", g->p->login->user);
-	if (agreed(g))
-		say(g, "PASS", g->password);
-	return agreed(g);
-}
-
-static const char *login_mend(const struct probing *g)
-{
-	if (g->p->protocol == OUTSIDE_POP3)
-		return pop3_reply_mend(g->p->login->host, false);
-	return "The big providers want an app password, and the whole address as user.";
-}
-
-static bool tell_login(struct probing *g, bool ok, const char *text)
-{
-	char line[500];
-
-	if (!ok)
-		return tell(g, "log-in", false, text[0] != '\0' ? text : "the connection was cut off", login_mend(g));
-	snprintf(line, sizeof line, "%s is let in", g->p->login->user);
-	return tell(g, "log-in", true, line, "");
-}
-
-/* "+OK 12 3456" */
-static bool read_stat(const char *answer, unsigned long *messages, unsigned long *bytes)
-{
-	char *end, *last;
-
-	*messages = strtoul(answer + 3, &end, 10);
-	*bytes = strtoul(end, &last, 10);
-	return end != answer + 3 && last != end;
-}
-
-static bool try_pop3_login(struct probing *g)
-{
-	enum config_auth a = g->p->login->auth;
-	bool plainly = a == AUTH_AUTO || a == AUTH_PLAIN || a == AUTH_LOGIN || a == AUTH_OFF;
-	unsigned long messages, bytes;
-	char text[200], size[SHOW_MAX];
-
-	if (!plainly)
-		open_line(g, true);
-	if (!tell_login(g, plainly ? log_in_plainly(g) : g->ready, g->failed ? g->text : g->answer))
-		return false;
-	say(g, "STAT", "");
-	if (!agreed(g) || !read_stat(g->answer, &messages, &bytes))
-		return tell(g, "mailbox", false, g->failed ? g->text : g->answer,
-		            "The server lets in, but shows no mailbox.");
-	show_size(bytes, size);
-	snprintf(text, sizeof text, messages == 1 ? "%lu message (%s) lies there" : "%lu messages (%s) lie there",
-	         messages, size);
-	return tell(g, "mailbox", true, text, "");
-}
-
-static bool try_smtp_login(struct probing *g)
-{
-	if (g->p->login->user[0] == '\0' || g->p->login->auth == AUTH_OFF)
-		return tell(g, "log-in", true, "none is configured: the server must know this machine's address", "");
-	open_line(g, true);
-	return tell_login(g, g->ready, g->text);
+	evbuffer_add_printf(outside_out(g->line), "QUIT\r\n");
+	g->hear = hear_goodbye;
+	probe_wait(g);
 }
 
 /* ---- all of it ---- */
@@ -342,9 +247,9 @@ static bool ask_command(struct probing *g)
 	free(g->password);
 	g->password = line;
 	if (got && status == 0)
-		return tell(g, "password", true, "password_command printed one", "");
-	return tell(g, "password", false, "password_command failed, or printed nothing",
-	            "Run it by hand, as the user of ofmsrv.");
+		return probe_tell(g, "password", true, "password_command printed one", "");
+	return probe_tell(g, "password", false, "password_command failed, or printed nothing",
+	                  "Run it by hand, as the user of ofmsrv.");
 }
 
 static bool all_steps(struct probing *g)
@@ -353,7 +258,7 @@ static bool all_steps(struct probing *g)
 		return false;
 	if (!try_name(g) || !try_connection(g))
 		return false;
-	return g->p->protocol == OUTSIDE_POP3 ? try_pop3_login(g) : try_smtp_login(g);
+	return g->p->protocol == OUTSIDE_POP3 ? probe_pop3(g) : probe_smtp(g);
 }
 
 bool probe_run(const struct probe *p, json_t *list)
@@ -364,7 +269,7 @@ bool probe_run(const struct probe *p, json_t *list)
 		return false;
 	bool ok = all_steps(&g);
 	if (g.line != NULL && !g.failed)
-		say(&g, "QUIT", "");
+		probe_say_quit(&g);
 	outside_close(&g.line);
 	loop_drain(g.loop);
 	loop_free(&g.loop);

@@ -33,7 +33,8 @@ static int test_account(const struct ctl_options *o, const struct config *c, con
 	                        .login = &a->login,
 	                        .proxy = c->proxy,
 	                        .hello = "",
-	                        .home = c->home};
+	                        .home = c->home,
+	                        .pipelining_off = a->pipelining_off};
 	return run(o, &p);
 }
 
@@ -53,7 +54,9 @@ static int test_relay(const struct ctl_options *o, const struct config *c, const
 	                        .login = &r->login,
 	                        .proxy = c->proxy,
 	                        .hello = c->hostname,
-	                        .home = c->home};
+	                        .home = c->home,
+	                        .pipelining_off = r->pipelining_off,
+	                        .sender = probe_sender(c, r)};
 	return run(o, &p);
 }
 
