@@ -116,7 +116,7 @@ static void on_stored(void *arg, enum acceptance_result r)
 		s->done++;
 		picks_stored(&s->picks, t.pick);
 		session_progress(s);
-	} else if (r == ACCEPT_NO_SPACE) {
+	} else if (r == ACCEPT_NO_SPACE || r == ACCEPT_DISK_ERROR) {
 		if (s->phase != PHASE_ENDED)
 			out_of_room(s);
 	} else {

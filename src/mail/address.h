@@ -28,6 +28,8 @@ struct mailbox {
 	struct address address;
 	size_t start, end;  /* byte offsets of the addr-spec itself within the field's value: what rewriting replaces */
 	size_t angle_start; /* offset of '<' or SIZE_MAX */
+	/* Offsets of all that stands between the separators around it: display name, comments, blanks. */
+	size_t element_start, element_end;
 };
 
 struct mailbox_list {
@@ -35,8 +37,9 @@ struct mailbox_list {
 	size_t n;
 };
 
-/* Reads an address-list: groups, comments, quoted strings, folds, obsolete routes, missing commas and broken parts
- * (skipped up to the next comma). Linear in value's length; at most 100,000 addresses are kept. */
+/* Reads an address-list: groups, comments, quoted strings, folds, obsolete routes, missing commas, 'a@b' in single
+ * quotes (they count as a part of it) and broken parts (skipped up to the next comma). Linear in value's length; at
+ * most 100,000 addresses are kept. */
 void mailbox_list_parse(struct slice value, struct mailbox_list *out);
 void mailbox_list_free(struct mailbox_list *l);
 

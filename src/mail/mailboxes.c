@@ -24,6 +24,8 @@ struct reader {
 	struct mailbox_list *out;
 	size_t firm;  /* so many of out are certain; those behind stand in this element without angle brackets */
 	size_t words; /* in this element */
+	size_t first; /* of out, in this element */
+	size_t element_start;
 	struct word last;
 };
 
@@ -162,6 +164,12 @@ static void push(struct reader *r, struct mailbox m)
 	l->v[l->n++] = m;
 }
 
+/* 'anna@firm.example', as Outlook writes it. No domain ends in such a quote, so nothing else is meant. */
+static bool in_single_quotes(const char *local, struct slice domain)
+{
+	return local[0] == '\'' && local[1] != '\0' && domain.n > 1 && domain.p[domain.n - 1] == '\'';
+}
+
 static bool make_mailbox(struct reader *r, struct word local, struct slice domain, size_t end, struct mailbox *m)
 {
 	char *text = local_part(slice_sub(r->s, local.start, local.end - local.start));
@@ -170,7 +178,11 @@ static bool make_mailbox(struct reader *r, struct word local, struct slice domai
 		free(text);
 		return false;
 	}
-	*m = (struct mailbox){{text, slice_dup(domain)}, local.start, end, SIZE_MAX};
+	*m = (struct mailbox){{text, slice_dup(domain)}, local.start, end, SIZE_MAX, 0, 0};
+	if (in_single_quotes(text, domain)) {
+		memmove(text, text + 1, strlen(text));
+		m->address.domain[domain.n - 1] = '\0';
+	}
 	return true;
 }
 
@@ -264,6 +276,18 @@ static void drop_unsure(struct reader *r)
 		address_free(&r->out->v[--r->out->n].address);
 }
 
+/* The next element; the one that was read ends where we stand. */
+static void begin_element(struct reader *r)
+{
+	for (size_t i = r->first; i < r->out->n; i++) {
+		r->out->v[i].element_start = r->element_start;
+		r->out->v[i].element_end = r->at;
+	}
+	r->element_start = r->at + 1;
+	r->first = r->firm = r->out->n;
+	r->words = 0;
+}
+
 /* At a comma, a semicolon or the end. */
 static void end_element(struct reader *r)
 {
@@ -272,8 +296,7 @@ static void end_element(struct reader *r)
 	if (r->words == 1 && r->last.plain && r->out->n == r->firm &&
 	    make_mailbox(r, r->last, slice_of(""), r->last.end, &m))
 		push(r, m);
-	r->firm = r->out->n;
-	r->words = 0;
+	begin_element(r);
 }
 
 /* What stood before it in this element was a display name, even where it looks like an address. */
@@ -326,7 +349,7 @@ void mailbox_list_parse(struct slice value, struct mailbox_list *out)
 			break;
 		case ':': /* behind a group's name */
 			drop_unsure(&r);
-			r.words = 0;
+			begin_element(&r);
 			r.at++;
 			break;
 		case '<':
@@ -336,8 +359,7 @@ void mailbox_list_parse(struct slice value, struct mailbox_list *out)
 			take_word(&r);
 		}
 	}
-	if (out->n < LIST_MAX)
-		end_element(&r);
+	end_element(&r);
 }
 
 void mailbox_list_free(struct mailbox_list *l)

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "mail/rewrite_list.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,79 +31,110 @@ static bool holds_addresses(struct slice name)
 	                                    "Resent-Cc",
 	                                    "Disposition-Notification-To",
 	                                    "Return-Receipt-To",
+	                                    "Read-Receipt-To",
+	                                    "X-Confirm-Reading-To",
+	                                    "Errors-To",
+	                                    "Mail-Followup-To",
+	                                    "Mail-Reply-To",
+	                                    "Return-Path",
 	                                    NULL};
 
 	return name_in(name, names);
 }
 
-static bool is_blind(struct slice name)
+bool rewrite_is_blind(struct slice name)
 {
 	static const char *const names[] = {"Bcc", "Resent-Bcc", NULL};
 
 	return name_in(name, names);
 }
 
-/* Only LF ends a line here: making a line of what follows a bare CR would open a field, or end the header. */
-static bool add_lines(struct buf *out, struct slice s)
+static bool add_whole(struct buf *out, struct slice field)
 {
-	for (size_t at = 0, lf; at < s.n; at = lf + 1) {
-		struct slice rest = slice_sub(s, at, s.n);
-		lf = at + slice_find(rest, '\n');
-		if (lf == s.n)
-			return buf_add_slice(out, rest);
-		size_t end = lf > at && s.p[lf - 1] == '\r' ? lf - 1 : lf;
-		if (!buf_add(out, s.p + at, end - at) || !buf_add(out, "\r\n", 2))
-			return false;
-	}
-	return true;
+	return rewrite_lines(out, field) && (field.n == 0 || field.p[field.n - 1] == '\n' || buf_add(out, "\r\n", 2));
 }
 
-static bool add_line_end(struct buf *out, struct slice field)
+/* Whether anything but punctuation stands there. */
+static bool says_something(struct slice value)
 {
-	return (field.n > 0 && field.p[field.n - 1] == '\n') || buf_add(out, "\r\n", 2);
+	for (size_t i = 0; i < value.n; i++)
+		if ((unsigned char)value.p[i] > ' ' && strchr("<>()@\"", value.p[i]) == NULL)
+			return true;
+	return false;
 }
 
-/* `value` starts at offset `from` of the field. */
-static bool rewrite_field(struct buf *out, struct slice field, struct slice value, rewrite_lookup *lookup, void *arg)
+static bool has_address(struct slice value)
 {
-	size_t from = (size_t)(value.p - field.p), done = 0;
 	struct mailbox_list l;
-	bool fits = true;
 
 	mailbox_list_parse(value, &l);
-	for (size_t i = 0; fits && i < l.n; i++) {
-		const char *other = lookup(arg, &l.v[i].address);
-		if (other == NULL)
-			continue;
-		fits = add_lines(out, slice_sub(field, done, from + l.v[i].start - done)) && buf_add_str(out, other);
-		done = from + l.v[i].end;
-	}
+	bool has = l.n > 0;
 	mailbox_list_free(&l);
-	return fits && add_lines(out, slice_sub(field, done, field.n)) && add_line_end(out, field);
+	return has;
 }
 
-static bool rewrite_fields(struct buf *out, const struct header *h, size_t n, rewrite_lookup *lookup, void *arg)
+/* Whether the text of a From field without an address may stand in front of one as a name. */
+static bool is_name(struct slice s)
 {
-	for (size_t i = 0; i < n; i++) {
-		const struct header_field *f = &h->v[i];
-		struct slice field = slice_sub(h->bytes, f->start, f->end - f->start);
-		if (is_blind(f->name))
-			continue;
-		if (holds_addresses(f->name) ? !rewrite_field(out, field, f->value, lookup, arg)
-		                             : !add_lines(out, field) || !add_line_end(out, field))
+	size_t quotes = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+		quotes += c == '"';
+		if (((unsigned char)c < ' ' && c != '\t') || c == 0x7f || strchr("<>@,;:()[]\\", c) != NULL)
 			return false;
 	}
-	return true;
+	return s.n > 0 && s.n <= 200 &&
+	       (quotes == 0 || (quotes == 2 && s.n > 2 && s.p[0] == '"' && s.p[s.n - 1] == '"'));
 }
 
-bool rewrite_header(struct buf *out, const struct header *h, rewrite_lookup *lookup, void *arg)
+/* "From: "Scanner"" and the like: the name stays, the address comes behind it. */
+static bool add_from(struct buf *out, struct slice value, const char *from)
+{
+	struct slice name = slice_trim(value);
+
+	if (!is_name(name))
+		return buf_printf(out, "From: %s\r\n", from);
+	bool longish = name.n + strlen(from) > 66;
+	return buf_add_str(out, "From: ") && buf_add_slice(out, name) &&
+	       buf_printf(out, "%s <%s>\r\n", longish ? "\r\n" : "", from);
+}
+
+/* Of Date, Message-ID and From the first that says something stays: several, or an empty one, are refused outside. */
+static bool rewrite_field(struct buf *out, struct rewrite *r, const struct header *h, const struct header_field *f)
+{
+	struct slice field = slice_sub(h->bytes, f->start, f->end - f->start);
+	bool from = slice_is_nocase(f->name, "From");
+	bool *has = from                                     ? &r->has_from
+	            : slice_is_nocase(f->name, "Date")       ? &r->has_date
+	            : slice_is_nocase(f->name, "Message-ID") ? &r->has_id
+	                                                     : NULL;
+
+	if (rewrite_is_blind(f->name))
+		return true;
+	if (r->complete && has != NULL) {
+		bool says = from ? has_address(f->value) : says_something(f->value);
+		if (*has)
+			return true;
+		if (!says) {
+			if (from && r->nameless.p == NULL)
+				r->nameless = f->value;
+			return true;
+		}
+		*has = true;
+	}
+	return holds_addresses(f->name) ? rewrite_list(out, h->bytes, f, r->lookup, r->arg) : add_whole(out, field);
+}
+
+bool rewrite_header(struct buf *out, const struct header *h, struct rewrite *r)
 {
 	struct header part = *h;
-	bool own = false, fits;
+	bool own = false, fits = true;
 
 	for (;;) { /* behind HEADER_MAX_FIELDS the scanner leaves a rest; a blind field may be in there too */
 		bool rest = part.n == HEADER_MAX_FIELDS && part.v[part.n - 1].name.n == 0;
-		fits = rewrite_fields(out, &part, rest ? part.n - 1 : part.n, lookup, arg);
+		for (size_t i = 0; i < part.n - rest && fits; i++)
+			fits = rewrite_field(out, r, &part, &part.v[i]);
 		struct slice tail = rest ? slice_sub(part.bytes, part.v[part.n - 1].start, part.bytes.n) : slice_of("");
 		if (own)
 			header_free(&part);
@@ -113,24 +145,23 @@ bool rewrite_header(struct buf *out, const struct header *h, rewrite_lookup *loo
 	}
 }
 
-bool rewrite_add_missing(struct buf *out, const struct header *h, const char *from, const char *hostname)
+bool rewrite_add_missing(struct buf *out, const struct rewrite *r, const char *from, const char *hostname)
 {
 	char date[40], name[RANDOM_NAME_MAX];
 	bool fits = true;
 
-	if (header_find(h, "Date", 0) == NULL) {
+	if (!r->has_date) {
 		clock_rfc5322(clock_wall_s(), date);
 		fits = buf_printf(out, "Date: %s\r\n", date);
 	}
-	if (fits && header_find(h, "Message-ID", 0) == NULL) {
+	if (fits && !r->has_id) {
 		random_name(name);
 		fits = buf_printf(out, "Message-ID: <%s@%s>\r\n", name, hostname);
 	}
-	if (fits && header_find(h, "From", 0) == NULL) {
-		fits = from[0] != '\0' ? buf_printf(out, "From: %s\r\n", from)
-		                       : buf_printf(out, "From: MAILER-DAEMON@%s\r\n", hostname);
-	}
-	return fits;
+	if (!fits || r->has_from)
+		return fits;
+	return from[0] != '\0' ? add_from(out, r->nameless, from)
+	                       : buf_printf(out, "From: MAILER-DAEMON@%s\r\n", hostname);
 }
 
 /* A field being written. */

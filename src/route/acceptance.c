@@ -1,8 +1,7 @@
 /* Gathered messages become committed ones: one job of the database's batch carries all that one message causes. */
 #include "base/alloc.h"
-#include "base/io.h"
 #include "base/log.h"
-#include "mail/dot.h"
+#include "route/accept_bytes.h"
 #include "route/delivery_internal.h"
 #include "route/gather.h"
 #include "route/noted.h"
@@ -15,19 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { COPY_CHUNK = 64 * 1024, ROW_OVERHEAD = 200 };
-
-struct accept_message {
-	struct buf prefix;
-	struct gather *source;
-	uint64_t skip;
-	bool normalize;
-	bool failed;
-	bool copy;
-	struct strlist users;
-	struct outqueue_entry *entry; /* NULL for mailboxes */
-	struct pending *pending;      /* made at commit */
-};
+enum { ROW_OVERHEAD = 200 };
 
 struct extra {
 	int (*apply)(struct db_conn *c, void *arg, struct err *e);
@@ -46,7 +33,7 @@ struct acceptance {
 	size_t nextras;
 	uint64_t bytes;
 	size_t links;
-	bool failed; /* its spool files could not be made */
+	int error; /* errno why its spool files could not be made; 0 = they are */
 	struct journal_note *note;
 	void (*done)(void *arg, enum acceptance_result r);
 	void *arg;
@@ -79,6 +66,7 @@ void acceptance_free(struct acceptance **ap)
 	for (size_t i = 0; i < a->nmessages; i++) {
 		struct accept_message *m = &a->messages[i];
 		buf_free(&m->prefix);
+		strset_free(&m->seen);
 		strlist_free(&m->users);
 		entry_free(&m->entry);
 		pending_free(&m->pending);
@@ -105,10 +93,12 @@ size_t acceptance_message(struct acceptance *a, struct slice prefix, struct gath
 
 void acceptance_to_mailbox(struct acceptance *a, size_t message, const char *user)
 {
-	struct strlist *users = &a->messages[message].users;
+	struct accept_message *m = &a->messages[message];
 
-	if (!strlist_has_nocase(users, user))
-		strlist_add(users, user);
+	if (strset_has(&m->seen, user))
+		return;
+	strlist_add(&m->users, user);
+	strset_add(&m->seen, m->users.v[m->users.n - 1]);
 }
 
 void acceptance_to_outqueue(struct acceptance *a, size_t message, const struct outqueue_entry *en)
@@ -123,9 +113,21 @@ void acceptance_to_outqueue(struct acceptance *a, size_t message, const struct o
 	a->messages[message].entry = copy;
 }
 
+void acceptance_hide_blind(struct acceptance *a, size_t message, uint64_t most)
+{
+	struct accept_message *m = &a->messages[message];
+
+	m->blind = most == UINT64_MAX || most > m->skip ? most : 0;
+}
+
 void acceptance_is_copy(struct acceptance *a, size_t message)
 {
 	a->messages[message].copy = true;
+}
+
+struct delivery *acceptance_delivery(const struct acceptance *a)
+{
+	return a->d;
 }
 
 void acceptance_note(struct acceptance *a, struct journal_note **n)
@@ -140,148 +142,6 @@ void acceptance_extra(struct acceptance *a, int (*apply)(struct db_conn *, void 
 {
 	a->extras = xreallocarray(a->extras, a->nextras + 1, sizeof *a->extras);
 	a->extras[a->nextras++] = (struct extra){apply, undo, arg, free_arg};
-}
-
-/* ---- bytes of one message: prefix + source[skip..] ---- */
-
-static uint64_t rough_size(const struct accept_message *m)
-{
-	uint64_t source = m->source != NULL ? gather_size(m->source) : 0;
-
-	return m->prefix.n + (source > m->skip ? source - m->skip : 0);
-}
-
-static bool stays_in_memory(const struct accept_message *m)
-{
-	return (m->source == NULL || !gather_spilled(m->source)) && rough_size(m) <= 2 * GATHER_MEMORY;
-}
-
-static struct slice source_rest(const struct accept_message *m)
-{
-	if (m->source == NULL)
-		return (struct slice){NULL, 0};
-	return slice_sub(gather_bytes(m->source), (size_t)m->skip, SIZE_MAX);
-}
-
-/* Nobody else needs them as they came. */
-static bool may_take_source(const struct acceptance *a, const struct accept_message *m)
-{
-	return a->nmessages == 1 && m->source != NULL && m->skip == 0 && !m->normalize;
-}
-
-static void build_in_memory(const struct acceptance *a, struct accept_message *m)
-{
-	struct slice rest = source_rest(m);
-	struct buf all;
-
-	buf_init(&all, m->prefix.n + 2 * rest.n + 2);
-	if (may_take_source(a, m)) {
-		gather_take(m->source, &all);
-		buf_prepend(&all, buf_slice(&m->prefix));
-	} else if (m->normalize) {
-		buf_reserve(&all, m->prefix.n + rest.n + 2);
-		buf_add_slice(&all, buf_slice(&m->prefix));
-		bool last_cr = false;
-		crlf_normalize(rest, &last_cr, &all);
-		if (last_cr)
-			buf_add_str(&all, "\n");
-	} else {
-		buf_reserve(&all, m->prefix.n + rest.n);
-		buf_add_slice(&all, buf_slice(&m->prefix));
-		buf_add_slice(&all, rest);
-	}
-	m->pending->size = all.n;
-	m->pending->bytes = buf_steal(&all);
-}
-
-struct spool_writer {
-	int fd;
-	struct buf out;
-	uint64_t size;
-	bool last_cr;
-};
-
-static int spool_flush(struct spool_writer *w)
-{
-	if (io_write_all(w->fd, buf_slice(&w->out)) != 0)
-		return -1;
-	w->size += w->out.n;
-	buf_clear(&w->out);
-	return 0;
-}
-
-static int spool_add(struct spool_writer *w, struct slice s, bool normalize)
-{
-	while (s.n > 0) {
-		struct slice part = slice_sub(s, 0, COPY_CHUNK);
-		if (normalize)
-			crlf_normalize(part, &w->last_cr, &w->out);
-		else
-			buf_add_slice(&w->out, part);
-		if (spool_flush(w) != 0)
-			return -1;
-		s = slice_sub(s, part.n, s.n);
-	}
-	return 0;
-}
-
-static int spool_copy(struct spool_writer *w, const struct accept_message *m, int source_fd)
-{
-	char *chunk = xmalloc(COPY_CHUNK);
-	int rc = -1;
-
-	for (uint64_t at = m->skip;;) {
-		ssize_t n = pread(source_fd, chunk, COPY_CHUNK, (off_t)at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 || spool_add(w, slice_make(chunk, (size_t)n), m->normalize) != 0)
-			break;
-		if (n == 0) {
-			rc = 0;
-			break;
-		}
-		at += (uint64_t)n;
-	}
-	free(chunk);
-	return rc;
-}
-
-static int spool_fill(struct spool_writer *w, struct accept_message *m)
-{
-	int source_fd = m->source != NULL && gather_spilled(m->source) ? gather_fd(m->source) : -1;
-
-	if (m->source != NULL && gather_failed(m->source))
-		return -1;
-	if (spool_add(w, buf_slice(&m->prefix), false) != 0)
-		return -1;
-	if (source_fd >= 0 ? spool_copy(w, m, source_fd) != 0 : spool_add(w, source_rest(m), m->normalize) != 0)
-		return -1;
-	if (w->last_cr && spool_add(w, slice_of("\n"), false) != 0)
-		return -1;
-	return fsync(w->fd);
-}
-
-/* Large messages are not carried by the database: their file is durable, name included, before the commit. */
-static int build_in_spool(struct delivery *d, struct accept_message *m)
-{
-	struct spool_writer w = {.fd = -1};
-	int dir = m->entry != NULL ? d->outqueue_spool_fd : d->spool_fd;
-	int rc = -1;
-
-	while ((w.fd = openat(dir, m->pending->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0 &&
-	       errno == EEXIST)
-		random_name(m->pending->name);
-	if (w.fd < 0)
-		return -1;
-	buf_init(&w.out, 2 * COPY_CHUNK + 2);
-	if (spool_fill(&w, m) == 0 && fsync(dir) == 0)
-		rc = 0;
-	m->pending->size = w.size;
-	buf_free(&w.out);
-	close(w.fd);
-	if (rc != 0)
-		unlinkat(dir, m->pending->name, 0);
-	return rc;
 }
 
 /* ---- the commit ---- */
@@ -457,7 +317,7 @@ static void make_pending(struct delivery *d, struct accept_message *m, enum road
 	random_name(p->name);
 	m->pending = p;
 	p->road = road;
-	p->spilled = !stays_in_memory(m);
+	p->spilled = !accept_fits_memory(m);
 	if (m->entry != NULL) {
 		p->env = outqueue_env_format(m->entry);
 		return;
@@ -472,26 +332,35 @@ static void spool_all(void *arg)
 {
 	struct acceptance *a = arg;
 
-	for (size_t i = 0; i < a->nmessages && !a->failed; i++) {
+	for (size_t i = 0; i < a->nmessages && a->error == 0; i++) {
 		struct accept_message *m = &a->messages[i];
-		if (m->pending->spilled && build_in_spool(a->d, m) != 0) {
+		if (m->pending->spilled && (a->error = accept_build_spool(a->d, m)) != 0)
 			m->pending->spilled = false; /* nothing to forget */
-			a->failed = true;
-		}
 	}
+}
+
+/* A disk without room is not broken: health looks at it before each message. */
+static void refuse(void *arg)
+{
+	struct acceptance *a = arg;
+	bool no_room = a->error == 0 || a->error == ENOSPC || a->error == EDQUOT;
+
+	if (!no_room)
+		health_refuses(a->d, "writing mail", strerror(a->error));
+	answer(a, no_room ? ACCEPT_NO_SPACE : ACCEPT_DISK_ERROR);
 }
 
 static void after_spool(void *arg)
 {
 	struct acceptance *a = arg;
 
-	if (!a->failed) {
+	if (a->error == 0) {
 		submit(a);
 		return;
 	}
 	forget_spooled(a);
 	release_memory(a);
-	answer(a, ACCEPT_NO_SPACE);
+	refuse(a);
 }
 
 static void begin(struct acceptance *a)
@@ -506,7 +375,7 @@ static void begin(struct acceptance *a)
 		a->links += placing_links(m->pending);
 		spools = spools || m->pending->spilled;
 		if (!m->pending->spilled) {
-			build_in_memory(a, m);
+			accept_build(m, a->nmessages == 1);
 			a->bytes += m->pending->size;
 		}
 	}
@@ -519,17 +388,13 @@ static void begin(struct acceptance *a)
 		submit(a);
 }
 
-static void refuse(void *arg)
-{
-	answer(arg, ACCEPT_NO_SPACE);
-}
-
-static bool sources_failed(const struct acceptance *a)
+/* errno why a source is not whole; 0 = all are. */
+static int sources_error(const struct acceptance *a)
 {
 	for (size_t i = 0; i < a->nmessages; i++)
 		if (a->messages[i].source != NULL && gather_failed(a->messages[i].source))
-			return true;
-	return false;
+			return gather_error(a->messages[i].source);
+	return 0;
 }
 
 static uint64_t total_size(const struct acceptance *a)
@@ -537,7 +402,7 @@ static uint64_t total_size(const struct acceptance *a)
 	uint64_t all = 0;
 
 	for (size_t i = 0; i < a->nmessages; i++)
-		all += rough_size(&a->messages[i]);
+		all += accept_rough_size(&a->messages[i]);
 	return all;
 }
 
@@ -566,7 +431,8 @@ void acceptance_commit(struct acceptance **ap, void (*done)(void *arg, enum acce
 	a->done = done;
 	a->arg = arg;
 	d->accepting++;
-	if (sources_failed(a) || (a->nmessages > 0 && !delivery_fits(d, total_size(a), total_inodes(a))))
+	a->error = sources_error(a);
+	if (a->error != 0 || (a->nmessages > 0 && !delivery_fits(d, total_size(a), total_inodes(a))))
 		loop_post(d->loop, refuse, a);
 	else if (!has_memory(d, r) || !TAILQ_EMPTY(&d->waiting[r]))
 		TAILQ_INSERT_TAIL(&d->waiting[r], a, link);

@@ -27,6 +27,8 @@ void gather_add(struct gather *g, struct slice bytes);
 /* About so many will come, says who sends them: room for them, and for a prefix, at once. */
 void gather_expect(struct gather *g, uint64_t bytes);
 bool gather_failed(const struct gather *g);
+/* Its errno; 0 where it has not failed. */
+int gather_error(const struct gather *g);
 uint64_t gather_size(const struct gather *g);
 /* The first bytes: always the whole header section up to 4 MiB, even of a spilled message. */
 struct slice gather_head(const struct gather *g);
@@ -51,20 +53,25 @@ size_t acceptance_message(struct acceptance *a, struct slice prefix, struct gath
  * message's name). */
 void acceptance_to_mailbox(struct acceptance *a, size_t message, const char *user);
 void acceptance_to_outqueue(struct acceptance *a, size_t message, const struct outqueue_entry *en);
+/* Bcc and Resent-Bcc are left out of the source part, which begins with a line of the header section and goes to the
+ * empty line, but no further than so many bytes of the source. 0, as at first: nothing is left out. */
+void acceptance_hide_blind(struct acceptance *a, size_t message, uint64_t most);
 /* This message's mailboxes get it as a copy for the boss: for the journal. */
 void acceptance_is_copy(struct acceptance *a, size_t message);
 /* Takes what the journal is to know of it, to which the commit adds where everything went. Mail of our own, without a
  * source, needs no such note. */
 void acceptance_note(struct acceptance *a, struct journal_note **n);
+struct delivery *acceptance_delivery(const struct acceptance *a);
 /* Anything else that has to commit with it (ledger rows, recipient states, facts): called in order inside the
  * transaction, maybe more than once. undo as in db_job, may be NULL. free(arg) by free_arg when all is over. */
 void acceptance_extra(struct acceptance *a, int (*apply)(struct db_conn *, void *, struct err *),
                       int (*undo)(struct db_conn *, void *, struct err *), void *arg, void (*free_arg)(void *));
 
 enum acceptance_result {
-	ACCEPTED,        /* durable: say 250 / DELE */
-	ACCEPT_NO_SPACE, /* nothing of it exists: 452 4.3.1 */
-	ACCEPT_UNKNOWN   /* may exist: close without a reply */
+	ACCEPTED,          /* durable: say 250 / DELE */
+	ACCEPT_NO_SPACE,   /* nothing of it exists: 452 4.3.1 */
+	ACCEPT_DISK_ERROR, /* the disk failed, and nothing of it exists: 451 4.3.0 */
+	ACCEPT_UNKNOWN     /* may exist: close without a reply */
 };
 
 /* Takes the acceptance. done exactly once, from the loop (never from inside this call). May wait for memory,

@@ -5,30 +5,61 @@
 #include "mail/header.h"
 #include "route/submission.h"
 
+#include <search.h>
 #include <stdlib.h>
+
+static int compare(const void *a, const void *b)
+{
+	return a < b ? -1 : a > b;
+}
 
 void user_set_add(struct user_set *s, const struct config_user *u)
 {
-	if (u->is_daemon)
+	if (u->is_daemon || tfind(u, &s->seen, compare) != NULL)
 		return;
-	for (size_t i = 0; i < s->n; i++)
-		if (s->v[i] == u)
-			return;
-	s->v = xreallocarray(s->v, s->n + 1, sizeof *s->v);
+	if (tsearch(u, &s->seen, compare) == NULL)
+		abort();
+	if ((s->n & (s->n - 1)) == 0)
+		s->v = xreallocarray(s->v, s->n != 0 ? s->n * 2 : 1, sizeof *s->v);
 	s->v[s->n++] = u;
 }
 
-void user_set_follow(struct user_set *s)
+/* The user here whom the address of a forward reaches; NULL where it goes outside. */
+static const struct config_user *user_at(const struct config *c, const char *address)
 {
-	for (size_t i = 0; i < s->n; i++)
+	struct route r = {ROUTE_EXTERNAL, NULL};
+	struct address a;
+
+	if (address_parse(slice_of(address), &a))
+		r = route_recipient(c, &a, NULL);
+	address_free(&a);
+	return r.kind == ROUTE_LOCAL ? r.user : NULL;
+}
+
+void user_set_follow(struct user_set *s, const struct config *c)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct strlist *outside = &s->v[i]->forward_external;
 		for (size_t k = 0; k < s->v[i]->forward_local.n; k++)
 			user_set_add(s, s->v[i]->forward_local.v[k]);
+		for (size_t k = 0; k < outside->n; k++) {
+			const struct config_user *u = user_at(c, outside->v[k]);
+			if (u != NULL)
+				user_set_add(s, u);
+		}
+	}
+}
+
+static void keep(void *user)
+{
+	(void)user;
 }
 
 void user_set_free(struct user_set *s)
 {
+	tdestroy(s->seen, keep);
 	free(s->v);
-	*s = (struct user_set){NULL, 0};
+	*s = (struct user_set){NULL, 0, NULL};
 }
 
 static bool was_forwarded(struct slice head)
@@ -63,29 +94,39 @@ static const char *forward_sender(const struct forward *f, const struct config_u
 	return *why_not == NULL ? sender : NULL;
 }
 
-/* What of l is not yet sent to. */
-static void pick(const struct strlist *l, struct strlist *sent, struct strlist *out)
+/* What of l goes outside and is not yet sent to. */
+static void pick(const struct config *c, const struct strlist *l, struct strset *sent, struct strlist *out)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		if (strlist_has_nocase(sent, l->v[i]))
-			continue;
-		strlist_add(sent, l->v[i]);
-		strlist_add(out, l->v[i]);
-	}
+	for (size_t i = 0; i < l->n; i++)
+		if (user_at(c, l->v[i]) == NULL && strset_add(sent, l->v[i]))
+			strlist_add(out, l->v[i]);
 }
 
-static bool plan_one(const struct forward *f, const struct config_user *u, struct strlist *sent, struct plan *p)
+static bool too_large(const struct forward *f)
+{
+	uint64_t kib = f->config->smtp_max_message_kib;
+
+	return kib > 0 && f->size / 1024 >= kib && f->size > kib * 1024;
+}
+
+static bool plan_one(const struct forward *f, const struct config_user *u, struct strset *sent, struct plan *p)
 {
 	const char *why_not;
 	const char *sender = forward_sender(f, u, &why_not);
+	struct plan_message *m = plan_add(p, "forward");
 
-	if (sender == NULL) {
-		log_warning("forward.skipped", kv_s("user", u->name), kv_s("reason", why_not));
+	pick(f->config, &u->forward_external, sent, &m->entry.recipients);
+	if (m->entry.recipients.n == 0) {
+		plan_drop_last(p);
 		return true;
 	}
-	struct plan_message *m = plan_add(p, "forward");
-	pick(&u->forward_external, sent, &m->entry.recipients);
-	if (m->entry.recipients.n == 0) {
+	if (sender != NULL && too_large(f)) {
+		why_not = "larger than [smtp] max_message_kib";
+		strlist_add(&p->too_large, u->name);
+		sender = NULL;
+	}
+	if (sender == NULL) {
+		log_warning("forward.skipped", kv_s("user", u->name), kv_s("reason", why_not));
 		plan_drop_last(p);
 		return true;
 	}
@@ -100,7 +141,7 @@ static bool plan_one(const struct forward *f, const struct config_user *u, struc
 	return ok;
 }
 
-bool forward_plan(const struct forward *f, const struct user_set *users, struct strlist *sent, struct plan *p)
+bool forward_plan(const struct forward *f, const struct user_set *users, struct strset *sent, struct plan *p)
 {
 	bool any = false;
 
@@ -109,6 +150,7 @@ bool forward_plan(const struct forward *f, const struct user_set *users, struct 
 	if (!any || was_forwarded(f->head))
 		return true;
 	bool ok = true;
+	p->config = f->config;
 	for (size_t i = 0; i < users->n && ok; i++)
 		if (users->v[i]->forward_external.n > 0)
 			ok = plan_one(f, users->v[i], sent, p);

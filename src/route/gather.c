@@ -17,7 +17,8 @@ struct gather {
 	struct buf mem;   /* all bytes until it spills; then the header section */
 	struct buf chunk; /* spilled bytes on their way to the file */
 	uint64_t size;
-	int fd; /* a file without a name: a crash leaves nothing behind */
+	int fd;    /* a file without a name: a crash leaves nothing behind */
+	int error; /* errno why it failed */
 	bool failed, eight_bit, header_done, line_empty;
 };
 
@@ -90,8 +91,9 @@ static int open_spill(struct gather *g)
 
 static void fail(struct gather *g)
 {
-	log_error("delivery.spill", kv_s("error", strerror(errno)));
+	g->error = errno != 0 ? errno : EIO;
 	g->failed = true;
+	log_error("delivery.spill", kv_s("error", strerror(g->error)));
 	buf_free(&g->mem);
 	buf_free(&g->chunk);
 }
@@ -119,11 +121,8 @@ static void spill(struct gather *g)
 	}
 }
 
-void gather_add(struct gather *g, struct slice s)
+static void take_bytes(struct gather *g, struct slice s)
 {
-	g->size += s.n;
-	if (g->failed)
-		return;
 	g->eight_bit = g->eight_bit || has_eight_bit(s);
 	size_t head = g->header_done ? 0 : header_part(g, s);
 	if (g->fd < 0 && g->mem.n + s.n <= GATHER_MEMORY) {
@@ -147,6 +146,16 @@ void gather_add(struct gather *g, struct slice s)
 		fail(g);
 }
 
+void gather_add(struct gather *g, struct slice s)
+{
+	g->size += s.n;
+	if (g->failed)
+		return;
+	take_bytes(g, s);
+	if (g->failed && g->error != ENOSPC && g->error != EDQUOT)
+		health_refuses(g->d, "writing mail", strerror(g->error));
+}
+
 /* A word alone gets no more than this. */
 enum { EXPECT_MOST = 16 * 1024, PREFIX_ROOM = 1024 };
 
@@ -159,6 +168,11 @@ void gather_expect(struct gather *g, uint64_t bytes)
 bool gather_failed(const struct gather *g)
 {
 	return g->failed;
+}
+
+int gather_error(const struct gather *g)
+{
+	return g->error;
 }
 
 uint64_t gather_size(const struct gather *g)

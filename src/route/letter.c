@@ -96,6 +96,17 @@ static const struct letter letters[LETTER_KINDS] = {
                            "Письма больше max_message_kib ({limit} КиБ) остаются там, больше о них не сообщается:\n\n"
                            "{list}\n"
                            "Прочтите их там или увеличьте max_message_kib: тогда они придут со следующим сеансом.\n"}},
+    [LETTER_NOT_FORWARDED] =
+        {{"Mail too large to forward",
+          "Mail for {user} was not forwarded to the outside: it is larger than [smtp] max_message_kib\n"
+          "({limit} KiB) allows. It was put into the mailbox of {user}.\n\n"
+          "Raise max_message_kib if such mail is to be forwarded too. You are told once for each user; the\n"
+          "log has a line `forward.skipped` for each message.\n"},
+         {"Письмо слишком велико для пересылки",
+          "Письмо для {user} не переслано наружу: оно больше, чем позволяет [smtp] max_message_kib\n"
+          "({limit} КиБ). В ящик {user} оно положено.\n\n"
+          "Если такие письма тоже нужно пересылать, увеличьте max_message_kib. О каждом пользователе\n"
+          "сообщается один раз; в журнале работы на каждое письмо есть строка `forward.skipped`.\n"}},
     [LETTER_RUNAWAY] = {{"A sorting rule ran away",
                          "The pattern of [rule {rule}]\n\n  {pattern}\n\n"
                          "ran into the limits on a message of account \"{account}\" (UIDL {uidl}), and counted as no\n"

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "mail/rewrite.h"
+#include "route/section.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,18 +22,6 @@ static void cut_at(struct part *p, size_t field)
 	p->header.bytes.n = p->skip;
 }
 
-/* Whether what stands behind a line that is no field is still the header section, and that line a blot in it. */
-static bool fields_follow(const struct header *h, size_t i)
-{
-	static const char *const known[] = {"From",       "To",           "Cc",           "Date",    "Subject",
-	                                    "Message-ID", "MIME-Version", "Content-Type", "Received"};
-
-	for (size_t k = 0; k < sizeof known / sizeof *known; k++)
-		if (header_find(h, known[k], i) != NULL)
-			return true;
-	return false;
-}
-
 static void find_part(struct part *p, struct slice head, uint64_t size)
 {
 	struct header *h = &p->header;
@@ -44,50 +33,52 @@ static void find_part(struct part *p, struct slice head, uint64_t size)
 		cut_at(p, h->n - 1); /* its last field may be half a field */
 	if (h->n == HEADER_MAX_FIELDS)
 		return; /* its last field is a bundle of fields, not a line of text */
-	for (size_t i = 0; i < h->n; i++) {
-		if (h->v[i].name.n > 0)
-			continue;
-		if (!fields_follow(h, i)) {
-			cut_at(p, i);
-			p->complete = true;
-		}
-		return;
+	size_t i = section_fields(h);
+	if (i < h->n) {
+		cut_at(p, i);
+		p->complete = true;
 	}
+}
+
+/* Whether the address means something inside alone: it could not be answered, and From has to be one that exists. */
+static bool is_fictive(const struct config *c, const struct address *a)
+{
+	return a->domain[0] == '\0' || (!c->unknown_local_relay && slice_is_nocase(slice_of(a->domain), c->domain));
+}
+
+/* Fields of recipients: they say who else has got the message, with or without an address outside. */
+static bool is_recipients(struct slice field)
+{
+	static const char *const names[] = {"To", "Cc", "Resent-To", "Resent-Cc", "Mail-Followup-To"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (slice_is_nocase(field, names[i]))
+			return true;
+	return false;
 }
 
 struct lookup {
 	const struct outgoing *o;
-	bool in_from;
+	const char *from; /* for a message without a From address */
 };
 
-static const char *new_address(void *arg, const struct address *a)
+static const char *new_address(void *arg, struct slice field, const struct address *a)
 {
 	const struct lookup *l = arg;
 	const struct outgoing *o = l->o;
 	const char *alias = route_alias(o->config, a);
+	bool fictive = is_fictive(o->config, a);
 
-	if (alias != NULL || !l->in_from || o->instead == NULL)
+	if (alias != NULL)
 		return alias;
-	bool local = a->domain[0] == '\0' || slice_is_nocase(slice_of(a->domain), o->config->domain);
-	if (!local && (!o->instead_for_all || route_sender(o->config, a) != NULL))
-		return NULL;
-	return o->instead;
-}
-
-/* Field by field, since only From knows `instead`. */
-static bool rewrite(const struct outgoing *o, const struct header *h, struct buf *out)
-{
-	struct lookup l = {o, false};
-	bool ok = true;
-
-	for (size_t i = 0; i < h->n && ok; i++) {
-		struct header one = *h;
-		one.v = &h->v[i];
-		one.n = 1;
-		l.in_from = slice_is_nocase(h->v[i].name, "From");
-		ok = rewrite_header(out, &one, new_address, &l);
+	if (!slice_is_nocase(field, "From"))
+		return fictive && !is_recipients(field) ? "" : NULL;
+	if (o->instead != NULL) {
+		bool local = a->domain[0] == '\0' || slice_is_nocase(slice_of(a->domain), o->config->domain);
+		if (local || (o->instead_for_all && route_sender(o->config, a) == NULL))
+			return o->instead;
 	}
-	return ok;
+	return fictive ? l->from : NULL;
 }
 
 /* A bare CR in a header would be a line end for some servers and none for others. */
@@ -110,28 +101,25 @@ static char *from_address(const struct outgoing *o)
 	return xasprintf("postmaster@%s", o->config->hostname);
 }
 
-static bool finish_header(const struct outgoing *o, const struct header *h, struct buf *out)
+bool outgoing_render(const struct outgoing *o, struct buf *out, uint64_t *skip, bool *goes_on)
 {
 	char *from = from_address(o);
-	bool ok = rewrite_add_missing(out, h, from, o->config->hostname) && buf_add_str(out, "\r\n");
-
-	free(from);
-	return ok;
-}
-
-bool outgoing_render(const struct outgoing *o, struct buf *out, uint64_t *skip)
-{
+	struct lookup l = {o, from};
+	struct rewrite r = {.lookup = new_address, .arg = &l};
 	struct part p;
 	size_t before = out->n;
 
 	find_part(&p, o->head, o->size);
-	bool ok = buf_add_str(out, o->received) && rewrite(o, &p.header, out);
+	r.complete = p.complete;
+	bool ok = buf_add_str(out, o->received) && rewrite_header(out, &p.header, &r);
 	if (p.complete)
-		ok = ok && finish_header(o, &p.header, out);
+		ok = ok && rewrite_add_missing(out, &r, from, o->config->hostname) && buf_add_str(out, "\r\n");
 	if (ok)
 		blank_bare_cr(out, before);
 	*skip = p.skip;
+	*goes_on = !p.complete;
 	header_free(&p.header);
+	free(from);
 	return ok;
 }
 

@@ -16,8 +16,9 @@ struct outgoing { /* all borrowed */
 
 /* Appends all that stands in front of the body, every line end CRLF and no bare CR; *skip is how much of the message
  * that replaces. Lines in front of the body that are no fields begin the body (some devices send no header at all).
- * Where the header section is longer than head, its rest is left as it is. false where out is full. */
-bool outgoing_render(const struct outgoing *o, struct buf *out, uint64_t *skip);
+ * Where the header section is longer than head, *goes_on is true, and its rest is left as it is but for what
+ * mail/blind.h takes out. false where out is full. */
+bool outgoing_render(const struct outgoing *o, struct buf *out, uint64_t *skip, bool *goes_on);
 /* The local user in From, whose address it is outside or inside; NULL for others. */
 const struct config_user *outgoing_from_user(const struct config *c, struct slice head);
 

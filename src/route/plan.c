@@ -2,7 +2,9 @@
 
 #include "base/alloc.h"
 #include "route/delivery.h"
+#include "route/report.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,11 +31,25 @@ void plan_drop_last(struct plan *p)
 	message_free(&p->v[--p->n]);
 }
 
+static void tell_too_large(const struct plan *p, struct delivery *d)
+{
+	char limit[24];
+
+	for (size_t i = 0; i < p->too_large.n; i++) {
+		const struct letter_value values[] = {{"user", p->too_large.v[i]}, {"limit", limit}, {NULL, NULL}};
+		char *once = xasprintf("forward.too_large.%s", p->too_large.v[i]);
+		snprintf(limit, sizeof limit, "%llu", (unsigned long long)p->config->smtp_max_message_kib);
+		report_postmaster(d, p->config, once, LETTER_NOT_FORWARDED, values);
+		free(once);
+	}
+}
+
 void plan_fill(const struct plan *p, struct acceptance *a, struct gather *source)
 {
 	for (size_t i = 0; i < p->n; i++) {
 		const struct plan_message *m = &p->v[i];
 		size_t at = acceptance_message(a, buf_slice(&m->prefix), source, m->skip, m->normalize);
+		acceptance_hide_blind(a, at, m->blind);
 		if (strcmp(m->what, "boss") == 0)
 			acceptance_is_copy(a, at);
 		for (size_t k = 0; k < m->users.n; k++)
@@ -41,6 +57,7 @@ void plan_fill(const struct plan *p, struct acceptance *a, struct gather *source
 		if (m->outgoing)
 			acceptance_to_outqueue(a, at, &m->entry);
 	}
+	tell_too_large(p, acceptance_delivery(a));
 }
 
 void plan_free(struct plan *p)
@@ -48,5 +65,6 @@ void plan_free(struct plan *p)
 	for (size_t i = 0; i < p->n; i++)
 		message_free(&p->v[i]);
 	free(p->v);
-	*p = (struct plan){NULL, 0};
+	strlist_free(&p->too_large);
+	*p = (struct plan){.n = 0};
 }

@@ -4,15 +4,14 @@
 #include "mail/rewrite.h"
 #include "route/forward.h"
 #include "route/outgoing.h"
+#include "route/section.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 const struct config_user *submission_user(const struct submission *s)
 {
-	const struct config_user *u = route_sender(s->config, s->sender);
-
-	return u != NULL ? u : s->login;
+	return s->login != NULL ? s->login : route_sender(s->config, s->sender);
 }
 
 bool submission_loops(struct slice head)
@@ -44,8 +43,8 @@ static void add_return_path(struct buf *b, const struct address *sender)
 	free(text);
 }
 
-static void plan_local(const struct submission *s, const struct user_set *users, const struct config_user *not_him,
-                       struct plan *p)
+static void plan_local(const struct submission *s, struct section at, const struct user_set *users,
+                       const struct config_user *not_him, struct plan *p)
 {
 	struct plan_message *m = plan_add(p, "local");
 
@@ -58,10 +57,13 @@ static void plan_local(const struct submission *s, const struct user_set *users,
 	}
 	add_return_path(&m->prefix, s->sender);
 	buf_add_str(&m->prefix, s->received);
+	if (at.missing)
+		buf_add_str(&m->prefix, "\r\n");
+	m->blind = at.blind;
 }
 
 /* One field for each recipient, so that no line gets too long and none has to be taken apart. */
-static void plan_boss(const struct submission *s, struct plan *p)
+static void plan_boss(const struct submission *s, struct section at, struct plan *p)
 {
 	struct plan_message *m = plan_add(p, "boss");
 	char *sender = address_format(s->sender);
@@ -73,6 +75,8 @@ static void plan_boss(const struct submission *s, struct plan *p)
 	for (size_t i = 0; i < s->nrecipients; i++)
 		buf_printf(&m->prefix, "%s<%s>%s\r\n", i == 0 ? "X-Envelope-To: " : "\t", s->recipients[i].address,
 		           i + 1 < s->nrecipients ? "," : "");
+	if (at.missing)
+		buf_add_str(&m->prefix, "\r\n");
 	free(sender);
 }
 
@@ -122,28 +126,27 @@ static bool render(const struct submission *s, const char *sender, const char *f
 	free(written);
 	m->normalize = true;
 	m->outgoing = true;
-	return outgoing_render(&o, &m->prefix, &m->skip);
+	bool goes_on;
+	bool ok = outgoing_render(&o, &m->prefix, &m->skip, &goes_on);
+	m->blind = goes_on ? SECTION_OPEN : 0;
+	return ok;
 }
 
-static void add_recipient(struct strlist *l, const char *address)
+static bool plan_outgoing(const struct submission *s, struct strset *sent, struct plan *p)
 {
-	if (!strlist_has_nocase(l, address))
-		strlist_add(l, address);
-}
-
-static bool plan_outgoing(const struct submission *s, struct strlist *sent, struct plan *p)
-{
-	for (size_t i = 0; i < s->nrecipients; i++)
-		if (s->recipients[i].kind == ROUTE_EXTERNAL)
-			add_recipient(sent, s->recipients[i].address);
-	if (sent->n == 0)
-		return true;
-	const struct config_user *u = submission_user(s);
 	struct plan_message *m = plan_add(p, "outgoing");
+
+	for (size_t i = 0; i < s->nrecipients; i++)
+		if (s->recipients[i].kind == ROUTE_EXTERNAL && strset_add(sent, s->recipients[i].address))
+			strlist_add(&m->entry.recipients, s->recipients[i].address);
+	if (m->entry.recipients.n == 0) {
+		plan_drop_last(p);
+		return true;
+	}
+	const struct config_user *u = submission_user(s);
 	m->entry.sender = outgoing_sender(s);
 	m->entry.local_sender = xstrdup(u != NULL && s->sender->local[0] != '\0' ? u->name : "");
 	m->entry.eight_bit = s->eight_bit;
-	strlist_copy(&m->entry.recipients, sent);
 	return render(s, m->entry.sender, s->received, m);
 }
 
@@ -164,7 +167,7 @@ static void local_users(const struct submission *s, struct user_set *users)
 	for (size_t i = 0; i < s->nrecipients; i++)
 		if (s->recipients[i].kind == ROUTE_LOCAL)
 			user_set_add(users, s->recipients[i].user);
-	user_set_follow(users);
+	user_set_follow(users, s->config);
 }
 
 static bool all_daemon(const struct submission *s)
@@ -177,20 +180,22 @@ static bool all_daemon(const struct submission *s)
 
 bool submission_plan(const struct submission *s, struct plan *p)
 {
-	struct user_set users = {NULL, 0};
-	struct strlist sent = {NULL, 0};
+	struct user_set users = {.n = 0};
+	struct strset sent = {NULL};
 	const struct config_user *boss = s->config->boss;
-	struct forward f = {s->config, s->head, s->sender->local[0] == '\0', s->eight_bit, render_forward, (void *)s};
+	struct forward f = {s->config,    s->head,        s->size,  s->sender->local[0] == '\0',
+	                    s->eight_bit, render_forward, (void *)s};
 
 	if (all_daemon(s))
 		return true;
+	struct section at = section_look(s->head, s->size);
 	local_users(s, &users);
-	plan_local(s, &users, boss, p);
+	plan_local(s, at, &users, boss, p);
 	if (boss != NULL)
-		plan_boss(s, p);
+		plan_boss(s, at, p);
 	bool ok = plan_outgoing(s, &sent, p) && forward_plan(&f, &users, &sent, p);
 	user_set_free(&users);
-	strlist_free(&sent);
+	strset_free(&sent);
 	return ok;
 }
 
@@ -198,13 +203,20 @@ bool submission_plan(const struct submission *s, struct plan *p)
 
 struct collected {
 	struct slice prefix;
+	struct section at;
 };
+
+static bool add_prefix(const struct collected *c, struct plan_message *m)
+{
+	return buf_add_slice(&m->prefix, c->prefix) && (!c->at.missing || buf_add_str(&m->prefix, "\r\n"));
+}
 
 static bool render_collected(void *arg, const char *loop_field, struct plan_message *m)
 {
 	const struct collected *c = arg;
 
-	return buf_add_str(&m->prefix, loop_field) && buf_add_slice(&m->prefix, c->prefix);
+	m->blind = c->at.blind;
+	return buf_add_str(&m->prefix, loop_field) && add_prefix(c, m);
 }
 
 /* Whether the provider's final delivery noted the null sender: Return-Path stands above the first Received. */
@@ -220,31 +232,31 @@ static bool from_null(struct slice head)
 }
 
 void submission_plan_collected(struct plan *p, const struct config *c, const struct config_users *users,
-                               struct slice prefix, struct slice head, bool eight_bit)
+                               struct slice prefix, struct slice head, uint64_t size, bool eight_bit)
 {
-	struct user_set set = {NULL, 0};
-	struct strlist sent = {NULL, 0};
-	struct collected collected = {prefix};
-	struct forward f = {c, head, from_null(head), eight_bit, render_collected, &collected};
+	struct user_set set = {.n = 0};
+	struct strset sent = {NULL};
+	struct collected collected = {prefix, section_look(head, size)};
+	struct forward f = {c, head, size, from_null(head), eight_bit, render_collected, &collected};
 	struct plan_message *m = plan_add(p, "local");
 
 	for (size_t i = 0; i < users->n; i++)
 		user_set_add(&set, users->v[i]);
-	user_set_follow(&set);
-	buf_add_slice(&m->prefix, prefix);
+	user_set_follow(&set, c);
+	add_prefix(&collected, m);
 	for (size_t i = 0; i < set.n; i++)
 		strlist_add(&m->users, set.v[i]->name);
 	forward_plan(&f, &set, &sent, p);
 	user_set_free(&set);
-	strlist_free(&sent);
+	strset_free(&sent);
 }
 
 void submission_collected(struct acceptance *a, const struct config *c, const struct config_users *users,
                           struct slice prefix, struct gather *g)
 {
-	struct plan p = {NULL, 0};
+	struct plan p = {.n = 0};
 
-	submission_plan_collected(&p, c, users, prefix, gather_head(g), gather_eight_bit(g));
+	submission_plan_collected(&p, c, users, prefix, gather_head(g), gather_size(g), gather_eight_bit(g));
 	plan_fill(&p, a, g);
 	plan_free(&p);
 }

@@ -33,7 +33,7 @@ struct submission {
 	bool eight_bit;
 };
 
-/* The local user who is behind it, by envelope sender or log-in; NULL for others. */
+/* The local user who is behind it: who logged in, else by the envelope sender; NULL for others. */
 const struct config_user *submission_user(const struct submission *s);
 /* Appends all copies of the message:
  *  - "local": Return-Path and Received in front, for every local recipient and whoever their `forward` names, each
@@ -53,7 +53,7 @@ void submission_collected(struct acceptance *a, const struct config *c, const st
                           struct slice prefix, struct gather *g);
 /* Its pure half. */
 void submission_plan_collected(struct plan *p, const struct config *c, const struct config_users *users,
-                               struct slice prefix, struct slice head, bool eight_bit);
+                               struct slice prefix, struct slice head, uint64_t size, bool eight_bit);
 
 /* True where the header section shows a loop: SUBMISSION_MAX_RECEIVED Received fields. */
 bool submission_loops(struct slice head);

@@ -129,6 +129,8 @@ static void answer(struct smtp_pending *p, enum acceptance_result r)
 	snprintf(reply, sizeof reply, "250 2.0.0 ok, kept as %s", p->transaction->id);
 	if (r == ACCEPT_NO_SPACE)
 		snprintf(reply, sizeof reply, "452 4.3.1 no room now, try later");
+	else if (r == ACCEPT_DISK_ERROR)
+		snprintf(reply, sizeof reply, "451 4.3.0 the disk of this server fails, try later");
 	log_message(r == ACCEPTED ? "smtp.message" : "smtp.deferred", p->sid, p->transaction,
 	            r == ACCEPT_UNKNOWN ? "" : reply);
 	if (s == NULL)
@@ -201,7 +203,7 @@ static void hook_content_end(void *arg)
 {
 	struct smtp_session *s = arg;
 	struct smtp_client client;
-	struct plan plan = {NULL, 0};
+	struct plan plan = {.n = 0};
 	const char *refusal = transaction_verdict(s->transaction);
 
 	smtp_session_client(s, &client);

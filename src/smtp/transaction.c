@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -88,9 +89,7 @@ static const char *external_refusal(const struct transaction *t, const struct sm
 
 static const struct config_user *local_sender(const struct transaction *t)
 {
-	const struct config_user *u = route_sender(t->config, &t->from);
-
-	return u != NULL ? u : t->login;
+	return t->login != NULL ? t->login : route_sender(t->config, &t->from);
 }
 
 static const char *route_refusal(const struct transaction *t, const struct smtp_client *client, struct route r)
@@ -166,7 +165,9 @@ const char *transaction_verdict(const struct transaction *t)
 	if (t->too_large && t->external > 0)
 		return "552 5.3.4 larger than what may go outside";
 	if (gather_failed(t->gather))
-		return "452 4.3.1 no room now, try later";
+		return gather_error(t->gather) == ENOSPC || gather_error(t->gather) == EDQUOT
+		           ? "452 4.3.1 no room now, try later"
+		           : "451 4.3.0 the disk of this server fails, try later";
 	if (submission_loops(gather_head(t->gather)))
 		return "554 5.4.6 it goes round in circles: too many Received fields";
 	return NULL;

@@ -115,6 +115,65 @@ static void small_message_to_two_is_one_file(void **state)
 	free(text);
 }
 
+/* One message of that text for anna, whose header section is filled up to a size; what stands in the file. */
+static char *taken(struct world *w, const char *text, size_t fill, bool normalize)
+{
+	struct gather *g = gather_new(w->delivery);
+	char line[1000], name[256], *path;
+	size_t n;
+
+	memset(line, 'x', sizeof line);
+	memcpy(line, "X: ", 3);
+	memcpy(line + sizeof line - 2, "\r\n", 2);
+	for (size_t i = 0; i < fill / sizeof line; i++)
+		gather_add(g, slice_make(line, sizeof line));
+	gather_add(g, slice_of(text));
+	struct acceptance *a = acceptance_new(w->delivery, DB_LANE_SMTP);
+	acceptance_hide_blind(
+	    a, acceptance_message(a, slice_of(""), g, fill / sizeof line * sizeof line / 2, normalize), UINT64_MAX);
+	acceptance_to_mailbox(a, 0, "anna");
+	w->waiting++;
+	acceptance_commit(&a, on_done, w);
+	run(w);
+	assert_int_equal(w->result, ACCEPTED);
+	gather_free(&g);
+	settle(w, "anna");
+	assert_int_equal(count(w, "anna", name), 1);
+	char *all = contents(w, "anna", name, &n);
+	path = xasprintf("%s/anna/new/%s", w->config.mailboxes, name);
+	assert_int_equal(unlink(path), 0);
+	free(path);
+	assert_true(n >= fill / 2);
+	memmove(all, all + fill / 2, n - fill / 2);
+	all[n - fill / 2] = '\0';
+	return all;
+}
+
+/* In memory, in a spool file, and where the header section itself is larger than what is kept in memory. */
+static void bytes_in_front_of_the_body_are_hidden_at_any_size(void **state)
+{
+	static const size_t fills[] = {0, 70000, 200000, 5000000};
+	static const struct {
+		const char *text, *as_it_is, *normalized;
+	} rows[] = {
+	    {"Bcc: s\r\nA: b\r\n\r\nBcc: c\r\n", "A: b\r\n\r\nBcc: c\r\n", "A: b\r\n\r\nBcc: c\r\n"},
+	    {"A: b\nBCC: s\n t\n\nc\r", "A: b\n\nc\r", "A: b\r\n\r\nc\r\n"},
+	    {"A: b\rBcc: s\r\n\r\nc\r\r\n", "A: b\rBcc: s\r\n\r\nc\r\r\n", "A: b\r\n\r\nc\r\n\r\n"},
+	    {"A: b\r\n\r\nc", "A: b\r\n\r\nc", "A: b\r\n\r\nc"},
+	};
+	struct world *w = *state;
+
+	for (size_t f = 0; f < sizeof fills / sizeof fills[0]; f++)
+		for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+			char *plain = taken(w, rows[i].text, fills[f], false);
+			char *lines = taken(w, rows[i].text, fills[f], true);
+			assert_string_equal(plain, rows[i].as_it_is);
+			assert_string_equal(lines, rows[i].normalized);
+			free(plain);
+			free(lines);
+		}
+}
+
 /* What a server says of a size is right, or too little, or far too much. */
 static void a_message_arrives_whole_whatever_was_expected(void **state)
 {
@@ -337,6 +396,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(what_was_written_while_a_flush_failed_is_written_anew, setup, teardown),
 	    cmocka_unit_test_setup_teardown(small_message_to_two_is_one_file, setup, teardown),
+	    cmocka_unit_test_setup_teardown(bytes_in_front_of_the_body_are_hidden_at_any_size, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_wait_for_all_mailboxes_covers_each, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_message_arrives_whole_whatever_was_expected, setup, teardown),
 	    cmocka_unit_test_setup_teardown(large_message_spills_and_arrives_whole, setup, teardown),

@@ -240,11 +240,13 @@ static void a_large_message_is_flushed_before_it_is_promised(void **state)
 
 	for (int skip = 0; skip < 2; skip++) { /* the file; its folder */
 		fail_at(0, FSYNC, EIO, NULL, skip, 1);
+		assert_int_equal(give(w, g, "anna", NULL), ACCEPT_DISK_ERROR);
+		fail_at(0, FSYNC, ENOSPC, NULL, skip, 1);
 		assert_int_equal(give(w, g, "anna", NULL), ACCEPT_NO_SPACE);
 		assert_int_equal(entries(w->config.mailboxes, ".spool", true), 0);
 	}
 	fail_at(0, CREATE, EACCES, NULL, 0, 1);
-	assert_int_equal(give(w, g, "anna", NULL), ACCEPT_NO_SPACE);
+	assert_int_equal(give(w, g, "anna", NULL), ACCEPT_DISK_ERROR);
 	assert_int_equal(rows(w), 0);
 	fail_at(0, CREATE, EEXIST, NULL, 0, 1); /* another name is drawn */
 	assert_int_equal(give(w, g, "anna", NULL), ACCEPTED);
