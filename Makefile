@@ -186,6 +186,13 @@ bench:
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all bench-build
 	@tests/bench/bench.py $(B) $(if $(JSON),--json $(JSON)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE))
 
+# The programs of another build (a folder with ofmsrv and ofmctl) and these, taking turns at the work of B1 to B6.
+.PHONY: bench-versus
+bench-versus:
+	@tools/deps.sh build test bench
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all bench-build
+	@tests/bench/versus.py $(BEFORE) . $(if $(ROUNDS),--rounds $(ROUNDS))
+
 # docs/PROFILES.md anew: where the processor time goes on each road. Root, perf and strace; ROAD="SMTP": those roads, on the terminal.
 .PHONY: profile
 profile:
@@ -294,6 +301,7 @@ help:
 	@echo 'make cover       which part of each room the tests reach; fails below 90 % of lines, 80 % of branches'
 	@echo 'make fuzz TIME=s fuzzes each target for so many seconds (FUZZ=name: one of them)'
 	@echo 'make bench       speed beside Postfix, Dovecot, fetchmail and others; B=B4: one job, JSON=file: figures'
+	@echo 'make bench-versus BEFORE=folder  the programs there and these, taking turns at the work of B1 to B6'
 	@echo 'make profile     docs/PROFILES.md anew: processor time by thread and function on each road (perf, strace)'
 	@echo 'make model       checks the model of delivery in every state that crashes can leave (spin)'
 	@echo 'make crash       kills and fails the program at every point (hours); powerloss TIME=s: power cuts, replayed'
