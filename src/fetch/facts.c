@@ -17,8 +17,11 @@ struct ledger_key facts_key(const struct facts *f)
 
 char *facts_name(const struct facts *f, enum fact_name n)
 {
-	static const char *const names[] = {
-	    [FACT_VISITED] = "visited", [FACT_HOLD] = "hold", [FACT_RESUME] = "resume", [FACT_TOLD] = "told"};
+	static const char *const names[] = {[FACT_VISITED] = "visited",
+	                                    [FACT_HOLD] = "hold",
+	                                    [FACT_RESUME] = "resume",
+	                                    [FACT_TOLD] = "told",
+	                                    [FACT_COPIES] = "copies"};
 
 	return xasprintf("fetch.%s.%s/%s", names[n], f->host, f->user);
 }
@@ -42,6 +45,15 @@ static int get_flag(struct db_conn *c, const struct facts *f, enum fact_name n, 
 	return rc;
 }
 
+int facts_set(struct db_conn *c, const struct facts *f, enum fact_name n, const char *value, struct err *e)
+{
+	char *name = facts_name(f, n);
+	int rc = fact_set(c, name, value, e);
+
+	free(name);
+	return rc;
+}
+
 int facts_load(struct db_conn *c, struct facts *f, struct err *e)
 {
 	struct ledger_key key = facts_key(f);
@@ -51,7 +63,7 @@ int facts_load(struct db_conn *c, struct facts *f, struct err *e)
 		return -1;
 	ledger_sort(&f->records);
 	if (get_flag(c, f, FACT_VISITED, &f->visited, e) != 0 || get_flag(c, f, FACT_HOLD, &f->hold, e) != 0 ||
-	    get_flag(c, f, FACT_TOLD, &f->told, e) != 0)
+	    get_flag(c, f, FACT_TOLD, &f->told, e) != 0 || get_flag(c, f, FACT_COPIES, &f->copied, e) != 0)
 		return -1;
 	return get(c, f, FACT_RESUME, &f->resume, e);
 }

@@ -10,7 +10,8 @@ enum fact_name {
 	FACT_VISITED, /* the first collection has been */
 	FACT_HOLD,    /* held: postmaster was told, and must decide */
 	FACT_RESUME,  /* how a hold ends: "known" or "all" */
-	FACT_TOLD     /* postmaster was told that it fails */
+	FACT_TOLD,    /* postmaster was told that it fails */
+	FACT_COPIES   /* what was known came under new names, and was stored a second time */
 };
 
 struct facts {
@@ -18,7 +19,7 @@ struct facts {
 	struct ledger_records records; /* the open ones; after facts_match also the closed ones that a listing needs */
 	bool any;                      /* there are records, be they read or not */
 	char *from;                    /* where the next look for aged records begins */
-	bool visited, hold, told;
+	bool visited, hold, told, copied;
 	char *resume; /* NULL: as usual */
 };
 
@@ -34,6 +35,8 @@ int facts_match(struct db_conn *c, struct facts *f, const struct listing *l, boo
 struct ledger_key facts_key(const struct facts *f);
 /* The name under which such a fact stands; the caller frees. */
 char *facts_name(const struct facts *f, enum fact_name n);
+/* Inside a transaction; NULL removes. */
+int facts_set(struct db_conn *c, const struct facts *f, enum fact_name n, const char *value, struct err *e);
 void facts_free(struct facts *f);
 
 #endif

@@ -11,22 +11,20 @@ enum { BRAKE_LEAST = 20, MISSED_ENOUGH = 3 };
 
 /* ---- names ---- */
 
-/* A name for a message whose UIDL is none, or another's too: by its header. Two of one header are told apart by
- * counting; which of them is which does not matter. */
-void picks_name(struct picks *p, struct pick *k)
+static char *name_by(const struct pick *k, const unsigned char *digest, size_t n)
 {
-	const struct ledger_record *own = k->uidl != NULL ? ledger_find(p->records, slice_of(k->uidl)) : NULL;
 	char hex[2 * DIGEST_SIZE + 1];
 
-	/* The one that was recorded when the UIDL was still its own. */
-	if (own != NULL && !p->seen[own - p->records->v] && memcmp(own->digest, k->digest, DIGEST_SIZE) == 0) {
-		k->key = xstrdup(k->uidl);
-		return;
-	}
+	digest_hex(digest, hex);
+	return k->uidl != NULL ? xasprintf("%s#%.16s", k->uidl, hex) : xasprintf("top:%.*s", (int)(2 * n), hex);
+}
+
+/* Takes the name; returns it with a number where it was given before. */
+static char *name_once_more(struct picks *p, char *text)
+{
 	struct picks_name *name = xcalloc(1, sizeof *name);
 
-	digest_hex(k->digest, hex);
-	name->text = k->uidl != NULL ? xasprintf("%s#%.16s", k->uidl, hex) : xasprintf("top:%s", hex);
+	name->text = text;
 	struct picks_name **at = tsearch(name, &p->names, picks_name_compare);
 	if (at == NULL)
 		abort();
@@ -35,10 +33,41 @@ void picks_name(struct picks *p, struct pick *k)
 		free(name);
 	}
 	(*at)->times++;
-	if ((*at)->times == 1)
-		k->key = xstrdup((*at)->text);
-	else
-		k->key = xasprintf("%s#%u", (*at)->text, (*at)->times);
+	return (*at)->times == 1 ? xstrdup((*at)->text) : xasprintf("%s#%u", (*at)->text, (*at)->times);
+}
+
+/* The name that earlier versions gave it, where a record has that and none has today's. */
+static char *name_of_old(struct picks *p, const struct pick *k)
+{
+	const unsigned char *digests[] = {k->digest, k->old.few, k->old.many};
+	char *found = NULL;
+
+	for (size_t i = 0; i < 3 && found == NULL; i++) {
+		char *text = name_by(k, digests[i], i == 0 ? DIGEST_HALF : DIGEST_SIZE);
+
+		if (ledger_find(p->records, slice_of(text)) != NULL)
+			found = name_once_more(p, text);
+		else
+			free(text);
+	}
+	return found;
+}
+
+/* A name for a message whose UIDL is none, or another's too: by its header. Two of one header are told apart by
+ * counting; which of them is which does not matter. */
+void picks_name(struct picks *p, struct pick *k)
+{
+	const struct ledger_record *own = k->uidl != NULL ? ledger_find(p->records, slice_of(k->uidl)) : NULL;
+
+	/* The one that was recorded when the UIDL was still its own. */
+	if (own != NULL && !p->seen[own - p->records->v] && digest_same(own->digest, k->digest, &k->old)) {
+		k->key = xstrdup(k->uidl);
+		return;
+	}
+	if (p->records->n > 0)
+		k->key = name_of_old(p, k);
+	if (k->key == NULL)
+		k->key = name_once_more(p, name_by(k, k->digest, DIGEST_HALF));
 }
 
 int picks_name_compare(const void *a, const void *b)
@@ -106,65 +135,79 @@ static void take_listing(struct picks *p, struct listing *l)
 	}
 }
 
-static int by_digest(const void *a, const void *b)
-{
-	const struct ledger_record *const *x = a, *const *y = b;
-
-	return memcmp((*x)->digest, (*y)->digest, DIGEST_SIZE);
-}
-
 /* A record that the last listings still showed. Where headers can be compared, a mistake here costs a few TOPs alone,
  * so an empty listing in between does not count; where they cannot, a hold would be the price. */
-static bool was_there(const struct picks *p, const struct ledger_record *rec)
+bool picks_was_there(const struct picks *p, const struct ledger_record *rec)
 {
 	return !rec->closed && rec->missed < (p->rules.can_top ? MISSED_ENOUGH : 1);
+}
+
+static size_t unknown_ones(const struct picks *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		n += p->v[i].key != NULL && p->v[i].rec == NULL;
+	return n;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* What was never taken has no digest where there is no TOP, and must not be taken for new mail, fetched and deleted:
+ * are there unknown messages of the same sizes, for nearly all that vanished? */
+static bool skipped_ones_came_back(const struct picks *p)
+{
+	size_t gone = 0, back = 0, n = 0;
+	uint64_t *sizes = xcalloc(p->n + 1, sizeof *sizes);
+
+	for (size_t i = 0; i < p->n; i++)
+		if (p->v[i].key != NULL && p->v[i].rec == NULL)
+			sizes[n++] = p->v[i].size;
+	qsort(sizes, n, sizeof *sizes, by_number);
+	for (size_t i = 0; i < p->nopen; i++) {
+		const struct ledger_record *rec = p->open[i];
+
+		if (p->seen[rec - p->records->v] || !rec->skipped || picks_is_large(rec))
+			continue;
+		gone++;
+		back += bsearch(&rec->size, sizes, n, sizeof *sizes, by_number) != NULL;
+	}
+	free(sizes);
+	return gone > 0 && back * 10 >= gone * 9;
 }
 
 /* Have nearly all known messages been replaced by unknown ones? Then the server has numbered anew, and all would be
  * fetched a second time. */
 static void apply_brake(struct picks *p)
 {
-	size_t there = 0, gone = 0, unknown = 0;
-
-	p->vanished = xcalloc(p->records->n + 1, sizeof(struct ledger_record *));
+	p->open = xcalloc(p->records->n + 1, sizeof(struct ledger_record *));
 	for (size_t i = 0; i < p->records->n; i++) {
-		if (!was_there(p, &p->records->v[i]))
+		const struct ledger_record *rec = &p->records->v[i];
+
+		if (!picks_was_there(p, rec))
 			continue;
-		there++;
-		if (!p->seen[i])
-			p->vanished[gone++] = &p->records->v[i];
+		p->open[p->nopen++] = rec;
+		p->nvanished += !p->seen[i];
+		p->ncomparable += picks_comparable(rec);
 	}
-	for (size_t i = 0; i < p->n; i++)
-		unknown += p->v[i].key != NULL && p->v[i].rec == NULL;
-	p->nvanished = gone;
-	p->brake = there >= BRAKE_LEAST && gone * 10 >= there * 9 && unknown > 0 && p->rules.resume == PICKS_AS_USUAL;
-	p->hold = p->brake && !p->rules.can_top;
-	if (p->brake)
-		qsort(p->vanished, gone, sizeof(struct ledger_record *), by_digest);
+	p->nfree = p->nopen;
+	if (p->rules.resume != PICKS_AS_USUAL || unknown_ones(p) == 0)
+		return;
+	p->brake = p->nopen >= BRAKE_LEAST && p->nvanished * 10 >= p->nopen * 9;
+	p->hold = !p->rules.can_top && (p->brake || skipped_ones_came_back(p));
+	p->brake |= p->hold;
 }
 
-const struct ledger_record *picks_find_vanished(struct picks *p, const struct pick *k)
+bool picks_lists(const struct picks *p, const char *uidl)
 {
-	struct ledger_record probe = {0};
-	const struct ledger_record *key = &probe;
+	const struct ledger_record *rec = ledger_find(p->records, slice_of(uidl));
 
-	memcpy(probe.digest, k->digest, DIGEST_SIZE);
-	const struct ledger_record **hit =
-	    bsearch(&key, p->vanished, p->nvanished, sizeof(struct ledger_record *), by_digest);
-	if (hit == NULL)
-		return NULL;
-	/* Equal headers stand side by side; each is taken over once. */
-	while (hit > p->vanished && by_digest(hit - 1, &key) == 0)
-		hit--;
-	for (; hit < p->vanished + p->nvanished && by_digest(hit, &key) == 0; hit++) {
-		size_t at = (size_t)(*hit - p->records->v);
-
-		if (p->taken_over[at])
-			continue;
-		p->taken_over[at] = true;
-		return *hit;
-	}
-	return NULL;
+	return rec != NULL && p->seen[rec - p->records->v];
 }
 
 void picks_make(struct picks *p, const struct picks_rules *rules, struct listing *l,
@@ -172,13 +215,19 @@ void picks_make(struct picks *p, const struct picks_rules *rules, struct listing
 {
 	*p = (struct picks){.rules = *rules, .records = records};
 	p->seen = xcalloc(records->n + 1, sizeof *p->seen);
-	p->taken_over = xcalloc(records->n + 1, sizeof *p->taken_over);
+	p->claimed = xcalloc(records->n + 1, sizeof *p->claimed);
+	p->moved = xcalloc(records->n + 1, sizeof *p->moved);
 	take_listing(p, l);
 	apply_brake(p);
 	if (p->hold)
 		return;
+	/* First those with records: what they claim is no other's. */
 	for (size_t i = 0; i < p->n; i++)
-		picks_decide(p, &p->v[i]);
+		if (p->v[i].rec != NULL)
+			picks_decide(p, &p->v[i]);
+	for (size_t i = 0; i < p->n; i++)
+		if (p->v[i].rec == NULL)
+			picks_decide(p, &p->v[i]);
 }
 
 /* ---- afterwards ---- */
@@ -217,12 +266,14 @@ void picks_settle(struct picks *p)
 	for (size_t i = 0; i < p->records->n; i++) {
 		const struct ledger_record *rec = &p->records->v[i];
 
+		if (p->moved[i])
+			continue;
 		if (p->seen[i] && rec->missed > 0) {
 			struct ledger_record now = *rec;
 
 			now.missed = 0;
 			picks_change(p, false, now);
-		} else if (!p->seen[i] && !p->taken_over[i] && !p->keyless) {
+		} else if (!p->seen[i] && !p->claimed[i] && !p->keyless) {
 			count_missing(p, rec);
 		}
 	}
@@ -241,7 +292,13 @@ void picks_free(struct picks *p)
 	free(p->v);
 	free(p->changes);
 	free(p->seen);
-	free(p->taken_over);
-	free(p->vanished);
+	free(p->claimed);
+	free(p->moved);
+	free(p->open);
+	picks_index_free(&p->by_header);
+	picks_index_free(&p->by_author);
+	picks_index_free(&p->nameless);
+	picks_index_free(&p->skipped);
+	picks_index_free(&p->large);
 	*p = (struct picks){0};
 }

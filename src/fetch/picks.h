@@ -31,7 +31,11 @@ struct pick {
 	bool large;   /* newly found to be over max_bytes, and not told yet */
 	char *title;  /* the session's note: of a large one, whose it is and what about; may be NULL */
 	bool check;   /* whether it is the recorded one is seen once it is fetched */
+	bool sought;  /* its header is asked for: it may be one that vanished under another name */
+	bool copy;    /* fetched, and most likely collected before under another name */
+	bool unique;  /* no other message has this header */
 	unsigned char digest[DIGEST_SIZE]; /* all zero: not known */
+	struct digest_old old;             /* only where there are records */
 	int64_t arrived;                   /* wall seconds, -1: not known */
 };
 
@@ -50,6 +54,7 @@ struct picks_rules {
 	bool clock_jumped; /* within a day: nothing expires by it */
 	enum picks_resume resume;
 	const struct strlist *avoid; /* keys of messages that broke a session */
+	bool copied;                 /* an earlier session stored copies of what was known: no second time */
 };
 
 struct picks_change {
@@ -57,16 +62,26 @@ struct picks_change {
 	struct ledger_record rec; /* uidl is owned */
 };
 
+struct picks_index { /* picks_index.c's */
+	const struct ledger_record **v;
+	size_t *from, n;
+};
+
 struct picks {
 	struct pick *v;
 	size_t n;
 	struct picks_rules rules;
 	const struct ledger_records *records;
-	bool *seen;                            /* of each record: listed again */
-	bool *taken_over;                      /* of each record: found again under a new UIDL */
-	const struct ledger_record **vanished; /* sorted by digest; only with the brake on */
-	size_t nvanished;
+	bool *seen;                        /* of each record: listed again */
+	bool *moved;                       /* of each record: settled under its listed message's name */
+	bool *claimed;                     /* of each record: it is a listed message's for sure */
+	const struct ledger_record **open; /* those that the last listings still showed */
+	size_t nopen;
+	size_t nvanished;          /* of these, no longer listed by their names */
+	size_t nfree, ncomparable; /* of the open, not claimed; of these, with a digest */
+	struct picks_index by_header, by_author, nameless, skipped, large; /* of the open ones */
 	bool brake, hold; /* hold: nothing may be done, a person has to decide */
+	bool copies;      /* held since what is known comes under new names each time */
 	bool keyless;     /* some message could not be named before it is fetched */
 	void *names;      /* how often each name was given */
 	struct picks_change *changes;
@@ -85,8 +100,9 @@ void picks_no_top(struct picks *p, size_t i);
 /* No more PICK_TOP: counts what the listing no longer shows. Changes are complete then. Not with hold. */
 void picks_settle(struct picks *p);
 
-enum picked { PICKED_STORE, PICKED_DELETE, PICKED_LEAVE }; /* DELETE and LEAVE may have added a change */
-/* Message i is here in full; says what to do with it, and names it. PICKED_LEAVE may add a change. */
+/* DELETE and LEAVE may have added a change. HOLD: p->hold is set; nothing more may be taken. */
+enum picked { PICKED_STORE, PICKED_DELETE, PICKED_LEAVE, PICKED_HOLD };
+/* Message i is here in full; says what to do with it, and names it. */
 enum picked picks_retrieved(struct picks *p, size_t i, struct slice head);
 /* The record to commit with message i once it is stored; uidl is borrowed. */
 struct ledger_record picks_record(const struct picks *p, size_t i);

@@ -3,13 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { COUNTED_ROUGHLY = 256 };
+
 /* A skipped record with this digest was too large, not too old: should the limit grow, it is new mail. */
 static void mark_large(unsigned char digest[static DIGEST_SIZE])
 {
 	memset(digest, 0xff, DIGEST_SIZE);
 }
 
-static bool is_large(const struct ledger_record *rec)
+bool picks_is_large(const struct ledger_record *rec)
 {
 	unsigned char large[DIGEST_SIZE];
 
@@ -44,6 +46,34 @@ static void known(struct picks *p, struct pick *k, int64_t stored_at)
 	bool due = r->keep == 0 || (r->keep != INT64_MAX && !r->clock_jumped && r->now - stored_at >= r->keep);
 
 	k->action = due ? PICK_DELE : PICK_LEAVE;
+}
+
+static bool same_record(const struct ledger_record *a, const struct ledger_record *b)
+{
+	return strcmp(a->uidl, b->uidl) == 0 && a->size == b->size && a->missed == b->missed &&
+	       memcmp(a->digest, b->digest, DIGEST_SIZE) == 0;
+}
+
+/* What is known there is left alone, or deleted when it is due: its record goes on under this name. */
+static void carry_on(struct picks *p, struct pick *k, const struct ledger_record *old)
+{
+	struct ledger_record rec = *old;
+
+	/* A name that another message has now will be that one's. */
+	if (strcmp(rec.uidl, k->key) != 0 && !picks_lists(p, rec.uidl))
+		picks_change(p, true, rec);
+	p->moved[old - p->records->v] = true;
+	rec.uidl = k->key;
+	rec.size = k->size;
+	rec.missed = 0;
+	if (digest_known(k->digest) && !picks_is_large(old))
+		memcpy(rec.digest, k->digest, DIGEST_SIZE);
+	if (!same_record(&rec, old))
+		picks_change(p, false, rec);
+	if (rec.skipped)
+		k->action = PICK_LEAVE;
+	else
+		known(p, k, rec.stored_at);
 }
 
 /* The header first, where it can be had; else the whole message, and then its header. */
@@ -83,6 +113,12 @@ static bool first_time(struct picks *p, struct pick *k)
 /* Postmaster is told whose it is and what it is about, where the header can be had. */
 static void leave_large(struct picks *p, struct pick *k)
 {
+	const struct ledger_record *told = p->nvanished > 0 ? picks_find_skipped(p, k, true) : NULL;
+
+	if (told != NULL) { /* told under another name */
+		carry_on(p, k, told);
+		return;
+	}
 	if (p->rules.can_title && !k->curious && !digest_known(k->digest) && !avoided(p, k) &&
 	    p->ncurious < PICKS_TITLES) {
 		p->ncurious++;
@@ -94,11 +130,40 @@ static void leave_large(struct picks *p, struct pick *k)
 	k->large = true;
 }
 
+/* `account resume --known`. The headers are wanted, should the names change again. */
+static void known_by_word(struct picks *p, struct pick *k)
+{
+	const struct ledger_record *skipped = NULL;
+
+	if (p->rules.can_top && !digest_known(k->digest)) {
+		k->action = PICK_TOP;
+		return;
+	}
+	if (p->nvanished > 0)
+		skipped = picks_find_skipped(p, k, false);
+	if (skipped != NULL) { /* it was never taken */
+		carry_on(p, k, skipped);
+		return;
+	}
+	picks_change(p, false, new_record(p, k));
+	known(p, k, p->rules.now);
+}
+
+/* Unknown, while no message stands for some records whose headers are known: it may be one of them under another name.
+ */
+static bool may_have_moved(const struct picks *p, const struct pick *k)
+{
+	return p->rules.resume == PICKS_AS_USUAL && p->rules.can_top && p->ncomparable > 0 && !k->sought &&
+	       !digest_known(k->digest);
+}
+
 static void new_mail(struct picks *p, struct pick *k)
 {
 	if (p->rules.resume == PICKS_ALL_KNOWN) {
-		picks_change(p, false, new_record(p, k));
-		known(p, k, p->rules.now);
+		known_by_word(p, k);
+	} else if (may_have_moved(p, k)) {
+		k->sought = true;
+		k->action = PICK_TOP;
 	} else if (first_time(p, k)) {
 		return;
 	} else if (too_large(p, k)) {
@@ -111,10 +176,27 @@ static void new_mail(struct picks *p, struct pick *k)
 /* Only size and header say whether what stands under this UIDL is what was recorded. */
 static void doubtful(struct picks *p, struct pick *k)
 {
-	if (digest_known(k->rec->digest) && !is_large(k->rec))
+	if (digest_known(k->rec->digest) && !picks_is_large(k->rec))
 		look_first(p, k);
 	else
 		new_mail(p, k);
+}
+
+/* Never taken, and listed again. Another size is other mail, unless the server merely counts otherwise now. */
+static void skipped_once(struct picks *p, struct pick *k)
+{
+	const struct ledger_record *rec = k->rec;
+	uint64_t by = rec->size > k->size ? rec->size - k->size : k->size - rec->size;
+	bool large = picks_is_large(rec);
+
+	if (large ? too_large(p, k) : by == 0 || (by <= COUNTED_ROUGHLY && !p->rules.can_top)) {
+		k->action = PICK_LEAVE;
+		picks_claim(p, rec);
+	} else if (!large && p->rules.can_top && digest_known(rec->digest)) {
+		k->action = PICK_TOP;
+	} else {
+		new_mail(p, k);
+	}
 }
 
 static void recorded(struct picks *p, struct pick *k)
@@ -122,11 +204,9 @@ static void recorded(struct picks *p, struct pick *k)
 	const struct ledger_record *rec = k->rec;
 
 	if (rec->skipped) {
-		if (is_large(rec) ? too_large(p, k) : rec->size == k->size)
-			k->action = PICK_LEAVE;
-		else
-			new_mail(p, k);
+		skipped_once(p, k);
 	} else if (!rec->closed && rec->size == k->size) {
+		picks_claim(p, rec);
 		known(p, k, rec->stored_at);
 	} else if (rec->closed && rec->size != k->size) {
 		new_mail(p, k);
@@ -150,40 +230,41 @@ void picks_decide(struct picks *p, struct pick *k)
 
 static bool same_header(const struct pick *k)
 {
-	return k->rec != NULL && digest_known(k->rec->digest) && memcmp(k->rec->digest, k->digest, DIGEST_SIZE) == 0;
+	return k->rec != NULL && digest_same(k->rec->digest, k->digest, &k->old);
 }
 
 /* A message whose UIDL changed: its record moves to the new one. */
 static bool take_over(struct picks *p, struct pick *k)
 {
-	const struct ledger_record *old = k->brake ? picks_find_vanished(p, k) : NULL;
+	const struct ledger_record *old = p->rules.resume == PICKS_AS_USUAL ? picks_find_open(p, k) : NULL;
 
 	if (old == NULL)
 		return false;
-	struct ledger_record rec = *old;
-	picks_change(p, true, rec);
-	rec.uidl = k->key;
-	rec.size = k->size;
-	rec.missed = 0;
-	picks_change(p, false, rec);
-	if (rec.skipped)
-		k->action = PICK_LEAVE;
-	else
-		known(p, k, rec.stored_at);
+	carry_on(p, k, old);
 	return true;
 }
 
 /* Its header is that of its record. */
 static void recognised(struct picks *p, struct pick *k)
 {
-	if (k->rec->skipped)
-		k->action = PICK_LEAVE;
-	else if (!k->rec->closed)
-		known(p, k, k->rec->stored_at);
-	else if (k->rec->size == k->size) /* its deletion was confirmed once: it has no business here */
+	if (k->rec->closed && k->rec->size == k->size) /* its deletion was confirmed once: it has no business here */
 		k->action = PICK_DELE;
-	else
+	else if (k->rec->closed)
 		new_mail(p, k);
+	else {
+		picks_claim(p, k->rec);
+		carry_on(p, k, k->rec);
+	}
+}
+
+/* Headers that differ each time say nothing; the author's part does. An earlier session stored copies already, so this
+ * one does not. */
+static bool copies_again(struct picks *p, const struct pick *k)
+{
+	if (!p->rules.copied || p->rules.resume != PICKS_AS_USUAL || picks_find_alike(p, k) == NULL)
+		return false;
+	p->hold = p->copies = true;
+	return true;
 }
 
 /* The digest is known now. */
@@ -195,15 +276,24 @@ static void reconsider(struct picks *p, struct pick *k)
 	}
 	if (k->rec != NULL && same_header(k))
 		recognised(p, k);
-	else if (!take_over(p, k))
+	else if (!take_over(p, k) && !copies_again(p, k))
 		new_mail(p, k);
+}
+
+static void read_header(struct picks *p, struct pick *k, struct slice head)
+{
+	digest_header(head, k->digest);
+	if (p->records->n == 0)
+		return;
+	digest_header_old(head, &k->old);
+	k->unique = digest_is_unique(head);
 }
 
 void picks_top(struct picks *p, size_t i, struct slice head)
 {
 	struct pick *k = &p->v[i];
 
-	digest_header(head, k->digest);
+	read_header(p, k, head);
 	k->arrived = digest_arrival(head);
 	if (k->curious)
 		leave_large(p, k);
@@ -219,6 +309,10 @@ void picks_no_top(struct picks *p, size_t i)
 		leave_large(p, k);
 		return;
 	}
+	if (k->sought && !k->brake) {
+		new_mail(p, k);
+		return;
+	}
 	if (k->brake) {
 		p->hold = true;
 		k->action = PICK_LEAVE;
@@ -228,16 +322,34 @@ void picks_no_top(struct picks *p, size_t i)
 	picks_decide(p, k);
 }
 
+/* Fetched in full, and then found to be what is known under another name. Once that is a copy more; when it happens in
+ * session after session, a person has to decide. */
+static enum picked new_or_copy(struct picks *p, struct pick *k)
+{
+	if (copies_again(p, k))
+		return PICKED_HOLD;
+	k->copy = p->rules.resume == PICKS_AS_USUAL && !p->rules.copied && picks_find_alike(p, k) != NULL;
+	return PICKED_STORE;
+}
+
 enum picked picks_retrieved(struct picks *p, size_t i, struct slice head)
 {
-	struct pick *k = &p->v[i];
+	struct pick *k = &p->v[i], seen = *k;
 
-	digest_header(head, k->digest);
-	if (!k->check)
-		return PICKED_STORE;
-	k->arrived = digest_arrival(head);
-	reconsider(p, k);
-	return k->action == PICK_RETR ? PICKED_STORE : k->action == PICK_DELE ? PICKED_DELETE : PICKED_LEAVE;
+	read_header(p, k, head);
+	if (k->check) {
+		k->arrived = digest_arrival(head);
+		reconsider(p, k);
+		if (p->hold)
+			return PICKED_HOLD;
+		if (k->action != PICK_RETR)
+			return k->action == PICK_DELE ? PICKED_DELETE : PICKED_LEAVE;
+	}
+	enum picked d = new_or_copy(p, k);
+	/* What TOP shows is what it will show again; some servers add more to RETR. */
+	if (digest_known(seen.digest))
+		memcpy(k->digest, seen.digest, DIGEST_SIZE);
+	return d;
 }
 
 struct ledger_record picks_record(const struct picks *p, size_t i)

@@ -106,6 +106,8 @@ static void report_and_free(void *arg)
 	    .stored = s->stored,
 	    .deleted = s->deleted,
 	    .bytes = s->heard,
+	    .copies = s->copies,
+	    .entered = s->entered,
 	    .login_delay = s->caps.login_delay,
 	    .told = s->facts.told,
 	};
@@ -354,6 +356,7 @@ static const struct pop3_client_events client_events = {on_reply, on_listed, on_
 void session_set_phase(struct session *s, enum session_phase p)
 {
 	s->phase = p;
+	s->entered |= p == PHASE_LISTING;
 	if (p == PHASE_LISTING)
 		loop_timer_cancel(s->deadline);
 	session_progress(s);

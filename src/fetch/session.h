@@ -36,6 +36,8 @@ struct session_result {
 	const char *text; /* "" or what went wrong */
 	uint64_t listed;  /* messages in the listing */
 	uint64_t stored, deleted, bytes;
+	uint64_t copies;     /* of the stored: most likely known before, under another name */
+	bool entered;        /* the server let us in */
 	int64_t login_delay; /* seconds that the server wants between log-ins */
 	bool told;           /* postmaster was told of a failure earlier, and not yet of its end */
 };

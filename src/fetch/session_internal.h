@@ -33,7 +33,7 @@ struct session {
 	char sid[16];
 	int64_t began_ms;
 	enum session_phase phase;
-	bool stopping, freeing;
+	bool stopping, freeing, entered;
 	unsigned under_way; /* reads and commits that will call back */
 	struct password_wait *waiting;
 	char *password;
@@ -63,6 +63,7 @@ struct session {
 	enum session_outcome outcome;
 	struct buf text;
 	uint64_t listed, stored, deleted;
+	uint64_t copies; /* of the stored: most likely known under another name */
 };
 
 /* ---- session.c: life ---- */

@@ -45,6 +45,7 @@ static struct picks_rules make_rules(const struct session *s)
 	              : strcmp(resume, "known") == 0 ? PICKS_ALL_KNOWN
 	                                             : PICKS_ALL_NEW,
 	    .avoid = s->setup.avoid,
+	    .copied = s->facts.copied,
 	};
 }
 

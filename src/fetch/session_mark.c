@@ -30,11 +30,9 @@ static int apply(struct db_conn *c, void *arg, struct err *e)
 		    m->v[i].remove ? ledger_remove(c, &key, m->v[i].rec.uidl, e) : ledger_put(c, &key, &m->v[i].rec, e);
 	if (rc != 0 || !m->listed)
 		return rc;
-	char *visited = facts_name(&m->key, FACT_VISITED), *resume = facts_name(&m->key, FACT_RESUME);
-	rc = fact_set(c, visited, "yes", e) != 0 ? -1 : fact_set(c, resume, NULL, e);
-	free(visited);
-	free(resume);
-	return rc;
+	if (facts_set(c, &m->key, FACT_VISITED, "yes", e) != 0 || facts_set(c, &m->key, FACT_RESUME, NULL, e) != 0)
+		return -1;
+	return facts_set(c, &m->key, FACT_COPIES, NULL, e);
 }
 
 static void marks_free(void *arg)
@@ -177,7 +175,9 @@ static void submit_with_report(struct session *s, struct marks *m)
 void session_mark(struct session *s, enum session_phase next)
 {
 	struct picks *p = &s->picks;
-	bool listed = next == PHASE_COLLECTING && (!s->facts.visited || s->facts.resume != NULL);
+	/* All that was there is listed under its name: should the names change one day, that may pass once again. */
+	bool stable = s->facts.copied && p->nopen > 0 && p->nvanished == 0;
+	bool listed = next == PHASE_COLLECTING && (!s->facts.visited || s->facts.resume != NULL || stable);
 	bool large = p->nlarge > 0;
 
 	if (p->ncommitted == p->nchanges && !listed) {

@@ -113,6 +113,7 @@ static void on_stored(void *arg, enum acceptance_result r)
 	s->storing_bytes -= t.bytes;
 	if (r == ACCEPTED) {
 		s->stored++;
+		s->copies += s->picks.v[t.pick].copy;
 		s->done++;
 		picks_stored(&s->picks, t.pick);
 		session_progress(s);
@@ -135,6 +136,7 @@ static void on_stored(void *arg, enum acceptance_result r)
 struct row {
 	struct facts key;
 	struct ledger_record rec;
+	bool copy;
 };
 
 static int put_row(struct db_conn *c, void *arg, struct err *e)
@@ -142,7 +144,9 @@ static int put_row(struct db_conn *c, void *arg, struct err *e)
 	struct row *row = arg;
 	struct ledger_key key = facts_key(&row->key);
 
-	return ledger_put(c, &key, &row->rec, e);
+	if (ledger_put(c, &key, &row->rec, e) != 0)
+		return -1;
+	return row->copy ? facts_set(c, &row->key, FACT_COPIES, "yes", e) : 0;
 }
 
 static int drop_row(struct db_conn *c, void *arg, struct err *e)
@@ -169,6 +173,7 @@ static struct row *row_new(struct session *s, size_t i)
 	facts_init(&row->key, s->account);
 	row->rec = picks_record(&s->picks, i);
 	row->rec.uidl = xstrdup(row->rec.uidl);
+	row->copy = s->picks.v[i].copy;
 	return row;
 }
 
@@ -313,6 +318,10 @@ static void take(struct session *s, size_t i)
 	case PICKED_LEAVE:
 		s->done++;
 		gather_free(&g);
+		return;
+	case PICKED_HOLD:
+		gather_free(&g);
+		session_end(s, SESSION_HELD, "the server gives known messages new names in each session");
 	}
 }
 

@@ -78,14 +78,18 @@ static const struct letter letters[LETTER_KINDS] = {
                       "Either the server has numbered its messages anew, or they are others; from here that cannot\n"
                       "be told. Nothing is fetched and nothing deleted until you decide:\n\n"
                       "  ofmctl account resume \"{account}\" --known   what lies there was collected before\n"
-                      "  ofmctl account resume \"{account}\" --all     it is new: collect it\n"},
+                      "  ofmctl account resume \"{account}\" --all     it is new: collect it\n\n"
+                      "If this happens again and again, the server gives the same messages other names in each\n"
+                      "session. Then nothing can be kept there: set keep = 0.\n"},
                      {"Ящик придержан",
                       "Ящик «{account}»: {user} на {host}\n\n"
                       "Почти все известные там письма исчезли, и на их месте неизвестные. Либо сервер перенумеровал\n"
                       "письма, либо это другие письма; отсюда этого не видно. Ничего не берётся и не удаляется,\n"
                       "пока Вы не решите:\n\n"
                       "  ofmctl account resume \"{account}\" --known   эти письма уже собраны\n"
-                      "  ofmctl account resume \"{account}\" --all     они новые: собрать\n"}},
+                      "  ofmctl account resume \"{account}\" --all     они новые: собрать\n\n"
+                      "Если это повторяется, сервер в каждом сеансе даёт тем же письмам другие имена. Тогда хранить\n"
+                      "письма на нём нельзя: задайте keep = 0.\n"}},
     [LETTER_TOO_LARGE] = {{"Mail too large to collect",
                            "Account \"{account}\": {user} on {host}\n\n"
                            "Messages over max_message_kib ({limit} KiB) stay there, and are not mentioned again:\n\n"

@@ -62,6 +62,8 @@ static const struct {
     {"held until `ofmctl account resume`", "придержан до `ofmctl account resume`"},
     {"nearly all known messages have been replaced by unknown ones",
      "почти все известные письма сменились неизвестными"},
+    {"the server gives known messages new names in each session",
+     "сервер в каждом сеансе даёт известным письмам новые имена"},
     {"the server sends too slowly", "сервер передаёт слишком медленно"},
     {"the server did not answer the log-in in time", "сервер не ответил на вход в срок"},
     {"the server did not confirm the deletions: *", "сервер не подтвердил удаление: *"},

@@ -132,8 +132,9 @@ static void test_one_message_against_the_ledger(void **state)
 	    {"a=10cd", "a=10", 0, 0, "T", "D"}, /* deleted for sure, and here again */
 	    {"a=10cd", "a=11", 0, 0, "R", ""},
 	    {"a=10c", "a=10", 0, 0, "R", ""},
-	    {"a=10s", "a=10", 0, 0, "-", ""}, /* left alone at the first collection: never deleted */
-	    {"a=10sd", "a=12", 0, 0, "R", ""},
+	    {"a=10s", "a=10", 0, 0, "-", ""},   /* left alone at the first collection: never deleted */
+	    {"a=10sd", "a=12", 0, 0, "T", "-"}, /* servers count roughly, and then otherwise */
+	    {"a=10s", "a=12", 0, 0, "R", ""},
 	    {"a=2000L", "a=2000", 0, 1000, "-", ""},
 	    {"a=2000L", "a=2000", 0, 0, "R", ""}, /* the limit is gone */
 	    {"a=2000L", "a=2000", 0, 3000, "R", ""},
@@ -323,6 +324,132 @@ static void test_a_record_is_taken_over_once(void **state)
 	end(&b);
 }
 
+#define WITH_ID(id, more) more "Subject: s\r\nMessage-ID: <" id "@x>\r\n\r\n"
+
+/* A record whose message was fetched with this header. */
+static void set_digest(struct ledger_records *r, const char *uidl, const char *head)
+{
+	struct ledger_record *rec = (struct ledger_record *)ledger_find(r, slice_of(uidl));
+
+	digest_header(slice_of(head), rec->digest);
+}
+
+/* A few messages under other names: TOP tells; and each record is found once, by whichever message has its header. */
+static void test_moved_ones_are_known_by_their_headers(void **state)
+{
+	static const struct {
+		const char *records, *listing;
+		const char *ids; /* of the records, then of the listed */
+		const char *want, *after;
+	} rows[] = {
+	    {"a=10", "n=10", "11", "T", "-"},
+	    {"a=10", "n=14", "11", "T", "-"},
+	    {"a=10", "n=10", "12", "T", "R"},
+	    {"a=10 b=10", "b=10 n=10",
+	     "12"
+	     "21",
+	     "-T", "--"},
+	    {"a=10 b=10", "m=10 n=10 o=10",
+	     "12"
+	     "112",
+	     "TTT", "-R-"},
+	    {"1=10 2=20 3=30", "1=20 2=30",
+	     "123"
+	     "23",
+	     "TT", "--"}, /* numbers as UIDLs: one in front went */
+	    {"1=10 2=20", "1=30 2=10 3=20",
+	     "12"
+	     "312",
+	     "TTT", "R--"}, /* one in front came */
+	    {"1=10 2=20", "1=10 2=20 3=5",
+	     "12"
+	     "123",
+	     "--R", "--R"}, /* nothing is missing: no header is asked for */
+	    {"a=10 b=10c", "b=10 n=10",
+	     "12"
+	     "21",
+	     "TT", "D-"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct picks_rules r = rules();
+		struct bench b;
+		char head[200];
+
+		r.keep = INT64_MAX;
+		make_records(&b.records, rows[i].records);
+		for (size_t k = 0; k < b.records.n; k++) {
+			snprintf(head, sizeof head, WITH_ID("%c", ""), rows[i].ids[k]);
+			set_digest(&b.records, b.records.v[k].uidl, head);
+		}
+		make_listing(&b.listing, rows[i].listing, true);
+		picks_make(&b.p, &r, &b.listing, &b.records);
+		listing_free(&b.listing);
+		assert_string_equal(actions(&b), rows[i].want);
+		for (size_t k = 0; k < b.p.n; k++) {
+			snprintf(head, sizeof head, WITH_ID("%c", "X-Spam-Flag: NO\r\n"), rows[i].ids[b.records.n + k]);
+			if (b.p.v[k].action == PICK_TOP)
+				picks_top(&b.p, k, slice_of(head));
+		}
+		assert_string_equal(actions(&b), rows[i].after);
+		picks_settle(&b.p);
+		for (size_t k = 0; k < b.p.nchanges; k++) /* no change undoes another */
+			for (size_t m = 0; m < k; m++)
+				assert_string_not_equal(b.p.changes[k].rec.uidl, b.p.changes[m].rec.uidl);
+		end(&b);
+	}
+}
+
+/* Headers that differ each time: one copy of each, then the account is held at the first that comes again. */
+static void test_copies_once_and_then_a_hold(void **state)
+{
+	(void)state;
+	for (int again = 0; again <= 1; again++) {
+		struct picks_rules r = rules();
+		struct bench b;
+
+		r.keep = INT64_MAX;
+		r.can_top = false;
+		r.copied = again;
+		make_records(&b.records, "a=10 b=20");
+		set_digest(&b.records, "a", WITH_ID("1", "X-Now: 1\r\n"));
+		make_listing(&b.listing, "m=10 n=10 o=20", true);
+		picks_make(&b.p, &r, &b.listing, &b.records);
+		listing_free(&b.listing);
+		assert_string_equal(actions(&b), "RRR");
+		assert_int_equal(picks_retrieved(&b.p, 0, slice_of(WITH_ID("3", ""))), PICKED_STORE);
+		assert_false(b.p.v[0].copy);
+		assert_int_equal(picks_retrieved(&b.p, 1, slice_of(WITH_ID("1", "X-Now: 2\r\n"))),
+		                 again ? PICKED_HOLD : PICKED_STORE);
+		assert_int_equal(b.p.v[1].copy, !again);
+		assert_int_equal(b.p.hold, again);
+		if (!again) { /* by its size, where its record knows no header */
+			assert_int_equal(picks_retrieved(&b.p, 2, slice_of(WITH_ID("2", ""))), PICKED_STORE);
+			assert_true(b.p.v[2].copy);
+		}
+		end(&b);
+	}
+}
+
+/* The new size is recorded: no header is asked for twice. */
+static void test_another_size_is_recorded(void **state)
+{
+	struct picks_rules r = rules();
+	struct bench b;
+
+	(void)state;
+	r.keep = INT64_MAX;
+	begin(&b, &r, "a=10d b=10d", "a=11 b=10");
+	assert_string_equal(actions(&b), "T-");
+	picks_top(&b.p, 0, slice_of("X-IMAPbase: 1 2\r\n" HEAD("one")));
+	assert_string_equal(actions(&b), "--");
+	picks_settle(&b.p);
+	assert_int_equal(b.p.nchanges, 1);
+	assert_true(!b.p.changes[0].remove && b.p.changes[0].rec.size == 11);
+	end(&b);
+}
+
 static void test_names_where_uidls_are_none(void **state)
 {
 	struct picks_rules r = rules();
@@ -461,6 +588,9 @@ int main(void)
 	    cmocka_unit_test(test_too_large_is_noted_once),
 	    cmocka_unit_test(test_the_brake),
 	    cmocka_unit_test(test_a_record_is_taken_over_once),
+	    cmocka_unit_test(test_moved_ones_are_known_by_their_headers),
+	    cmocka_unit_test(test_copies_once_and_then_a_hold),
+	    cmocka_unit_test(test_another_size_is_recorded),
 	    cmocka_unit_test(test_names_where_uidls_are_none),
 	    cmocka_unit_test(test_records_that_are_no_longer_listed),
 	    cmocka_unit_test(test_what_broke_a_session_is_avoided),
