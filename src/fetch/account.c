@@ -11,8 +11,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
-enum { FAILURES_TOLD = 3, UNSURE_ENOUGH = 2, ROUNDS_MOST = 1000, STOP_MS = 3600 * 1000 };
+/* A provider's own limit of a listing is a round or a large number. */
+enum { LARGE_LISTING = 200, ROUND_LISTING = 50 };
+static const char refused_greeting[] = "the server refuses this connection";
+enum { FAILURES_TOLD = 3, UNSURE_ENOUGH = 2, ROUNDS_MOST = 100, STOP_MS = 3600 * 1000 };
 
 void account_free(struct account **ap)
 {
@@ -24,6 +29,8 @@ void account_free(struct account **ap)
 	strlist_free(&a->avoid);
 	outside_memory_unref(&a->memory);
 	free(a->aged_from);
+	free(a->busy_host);
+	free(a->busy_user);
 	free(a->label);
 	free(a->host);
 	free(a->user);
@@ -50,10 +57,87 @@ int64_t account_wait(const struct account *a, bool by_hand)
 	return until;
 }
 
+/* ---- again in the same sync ---- */
+
+static char *server_of(const struct account *a)
+{
+	return xasprintf("%s:%u", a->config->login.host, (unsigned)a->config->login.port);
+}
+
+/* Providers that are known to list a part at a time. */
+static bool lists_parts(const char *host)
+{
+	static const char *const hosts[] = {"gmail.com", "googlemail.com"};
+	size_t n = strlen(host);
+
+	for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+		size_t m = strlen(hosts[i]);
+
+		if (n >= m && strcasecmp(host + n - m, hosts[i]) == 0 && (n == m || host[n - m - 1] == '.'))
+			return true;
+	}
+	return false;
+}
+
+static bool may_be_cut_short(const struct account *a, uint64_t listed)
+{
+	if (listed <= a->complete_upto)
+		return false;
+	return lists_parts(a->config->login.host) || listed >= LARGE_LISTING ||
+	       (listed > 0 && listed % ROUND_LISTING == 0);
+}
+
+/* Some providers refuse a second log-in shortly after the first. */
+static bool no_second_look(const struct account *a)
+{
+	char *server = server_of(a);
+	bool no = learnt_get(a->fetcher->deps.learnt, server, LEARNT_NO_SECOND_LOOK) != 0;
+
+	free(server);
+	return no;
+}
+
 bool account_again(const struct account *a, const struct session_result *r)
 {
-	return r->outcome == SESSION_WELL && r->stored > 0 && r->listed > a->complete_upto && r->login_delay == 0 &&
-	       a->rounds < ROUNDS_MOST && a->config != NULL && a->config->enabled && !a->fetcher->stopping;
+	if (a->config == NULL || !a->config->enabled || a->fetcher->stopping || r->login_delay > 0 ||
+	    a->rounds >= ROUNDS_MOST || no_second_look(a))
+		return false;
+	/* Copies of what is known are nothing new. */
+	return r->outcome == SESSION_WELL && r->stored > r->copies && may_be_cut_short(a, r->listed);
+}
+
+static bool refused(const struct session_result *r)
+{
+	switch (r->outcome) {
+	case SESSION_LATER:
+	case SESSION_WRONG:
+	case SESSION_UNSURE:
+		return true;
+	case SESSION_FAILED: /* but a certificate that is another suddenly is a failure */
+		return strncmp(r->text, refused_greeting, sizeof refused_greeting - 1) == 0;
+	default:
+		return false;
+	}
+}
+
+/* A session that only looks again is none that has to succeed: what it was to find comes with the next sync. */
+struct session_result account_judge(struct account *a, const struct session_result *r)
+{
+	struct session_result judged = *r;
+
+	a->refused_again = a->rounds > 1 && !r->entered && refused(r);
+	if (!a->refused_again)
+		return judged;
+	if (a->config != NULL && !lists_parts(a->config->login.host)) {
+		char *server = server_of(a);
+
+		learnt_set(a->fetcher->deps.learnt, a->fetcher->deps.database, server, LEARNT_NO_SECOND_LOOK, 1);
+		free(server);
+	}
+	log_info("fetch.no_second_look", kv_s("account", a->label), kv_s("reply", r->text));
+	judged.outcome = SESSION_WELL;
+	judged.text = "";
+	return judged;
 }
 
 /* ---- telling postmaster ---- */
@@ -119,7 +203,7 @@ static void learn_success(struct account *a, const struct session_result *r)
 	a->held = false;
 	/* Nothing new behind it: what the listing before this one showed was all there was. */
 	uint64_t complete = a->rounds > 1 && a->listed_before > r->listed ? a->listed_before : r->listed;
-	if (r->stored == 0 && complete > a->complete_upto)
+	if (!a->refused_again && r->stored == 0 && complete > a->complete_upto)
 		a->complete_upto = complete;
 	a->listed_before = r->listed;
 	if (a->told)

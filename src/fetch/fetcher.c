@@ -93,10 +93,30 @@ static void move_mailbox(struct account *a, const struct config_account *c)
 	a->not_before = a->due = 0;
 }
 
+/* A mailbox whose section has another name now: its session, and what is known of it, go on. */
+static struct account *find_renamed(struct fetcher *f, const struct config *c, const struct config_account *to)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		struct account *a = f->v[i];
+		bool still = a->listed;
+
+		for (size_t k = 0; k < c->naccounts && !still; k++)
+			still = slice_is_nocase(slice_of(a->label), c->accounts[k].label);
+		if (still || a->config == NULL || !same(a->host, to->mailbox_host) || !same(a->user, to->login.user))
+			continue;
+		free(a->label);
+		a->label = xstrdup(to->label);
+		return a;
+	}
+	return NULL;
+}
+
 static void configure_account(struct fetcher *f, const struct config_account *c, unsigned index)
 {
 	struct account *a = fetcher_find(f, c->label);
 
+	if (a == NULL)
+		a = find_renamed(f, f->rules->config, c);
 	if (a == NULL)
 		a = add(f, c->label);
 	if (a->session != NULL && (a->config == NULL || !unchanged(a->config, c)))

@@ -24,16 +24,18 @@ struct account { /* one [account …], across reloads: either idle, or waiting f
 	const struct config_account *config; /* in the snapshot in force; NULL: no longer there */
 	char *label, *host, *user;
 	unsigned lane;
-	uint64_t turn;           /* waits for a place, the lowest first; 0 = it does not */
-	struct session *session; /* NULL: not busy */
-	bool placed;             /* the session counts among the parallel ones */
-	int64_t again_ms;        /* since when a second look waits; 0 = none does */
-	int64_t looked_ms;       /* when the session began, or was last looked at for a stall */
-	uint64_t heard;          /* by the session, then */
+	uint64_t turn;               /* waits for a place, the lowest first; 0 = it does not */
+	struct session *session;     /* NULL: not busy */
+	char *busy_host, *busy_user; /* whose mailbox the session is in: a reload may have changed the section since */
+	bool placed;                 /* the session counts among the parallel ones */
+	int64_t again_ms;            /* since when a second look waits; 0 = none does */
+	int64_t looked_ms;           /* when the session began, or was last looked at for a stall */
+	uint64_t heard;              /* by the session, then */
 	struct awaiting *awaiting;
 	size_t nawaiting;
-	bool listed;     /* in the configuration that is being taken over */
-	unsigned rounds; /* sessions of this collection so far */
+	bool listed;        /* in the configuration that is being taken over */
+	unsigned rounds;    /* sessions of this collection so far */
+	bool refused_again; /* the last of them was a second one, and was not let in */
 	/* what is known of the server */
 	struct strlist avoid;
 	bool titling;                  /* asking a large message's header broke a session: not again */
@@ -75,6 +77,8 @@ struct fetcher {
 
 void account_free(struct account **a);
 void account_progress(struct account *a, const char *state, uint64_t bytes, const char *error);
+/* What a session's end means for the collection that it belongs to; text is r's, or static. */
+struct session_result account_judge(struct account *a, const struct session_result *r);
 /* A session has ended: notes what follows for the next, and tells postmaster what he must know. */
 void account_learn(struct account *a, const struct session_result *r);
 /* Whether the same sync should look again at once. */

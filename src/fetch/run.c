@@ -7,6 +7,7 @@
 #include "net/outside.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { STALL_MS = 5000, STALL_BYTES = 512, AGAIN_MS = 1000 };
 
@@ -116,10 +117,11 @@ static void settle_with(struct account *a, enum session_outcome o)
 		queue(a);
 }
 
-static void on_session_done(void *arg, const struct session_result *r)
+static void on_session_done(void *arg, const struct session_result *end)
 {
 	struct account *a = arg;
 	struct fetcher *f = a->fetcher;
+	const struct session_result judged = account_judge(a, end), *r = &judged;
 
 	a->session = NULL;
 	f->running--;
@@ -168,6 +170,10 @@ static void begin_session(struct account *a)
 
 	for (size_t i = 0; i < a->nawaiting; i++)
 		a->awaiting[i].next = false;
+	free(a->busy_host);
+	free(a->busy_user);
+	a->busy_host = xstrdup(a->host);
+	a->busy_user = xstrdup(a->user);
 	f->running++;
 	f->placed++;
 	a->placed = true;
@@ -194,6 +200,21 @@ static bool may_look_again(const struct account *a)
 	return true;
 }
 
+/* A section that was renamed during its session, or another one for the same mailbox: two sessions at once would fetch
+ * the same messages. The other's end starts this one. */
+static bool mailbox_is_busy(const struct account *a)
+{
+	const struct fetcher *f = a->fetcher;
+
+	for (size_t i = 0; i < f->n; i++) {
+		const struct account *b = f->v[i];
+
+		if (b->session != NULL && strcmp(b->busy_host, a->host) == 0 && strcmp(b->busy_user, a->user) == 0)
+			return true;
+	}
+	return false;
+}
+
 static struct account *first_in_line(const struct fetcher *f, bool *later)
 {
 	struct account *first = NULL;
@@ -202,7 +223,7 @@ static struct account *first_in_line(const struct fetcher *f, bool *later)
 	for (size_t i = 0; i < f->n; i++) {
 		struct account *a = f->v[i];
 
-		if (a->turn == 0 || a->session != NULL)
+		if (a->turn == 0 || a->session != NULL || mailbox_is_busy(a))
 			continue;
 		if (a->again_ms != 0 && usable(a) && !may_look_again(a))
 			*later = true;

@@ -100,6 +100,9 @@ def test_two_accounts_on_one_host_are_two_connections(gateway, provider, ca):
 
 # ---- a second look goes on with the TLS session of the first ----
 
+MANY = [message(f"in {n}") for n in range(50)]  # a round number, so the listing may have been cut short
+
+
 def looks(p, user="u"):
     """Of each log-in of that user's, whether its TLS session was an earlier one."""
     return [p.resumed[number] for number, who, _, _ in p.logins if who == user]
@@ -108,7 +111,7 @@ def looks(p, user="u"):
 @pytest.mark.parametrize("security,version", [("tls", "TLSv1_2"), ("tls", "TLSv1_3"), ("starttls", "TLSv1_2")])
 def test_a_second_look_resumes_and_nobody_else_does(gateway, provider, ca, security, version):
     """Neither the other account at the same server, which collects behind it, nor the next collection."""
-    p = provider([message("in")], tls="tls" if security == "tls" else "stls", cert=ca.issue("localhost"), tickets=2)
+    p = provider(MANY, tls="tls" if security == "tls" else "stls", cert=ca.issue("localhost"), tickets=2)
     p.context.maximum_version = ssl.TLSVersion[version]
     p.polite = True  # a session of TLS 1.2 that was cut off is none to go on with
     keys = {"security": security, "ca_file": ca.cert, "keep": "forever"}
@@ -116,19 +119,19 @@ def test_a_second_look_resumes_and_nobody_else_does(gateway, provider, ca, secur
                  "sync": {"parallel": 1}})
     g.sync()
     assert looks(p, "a") == [False, True] and looks(p, "b") == [False, True]
-    p.put(message("more"))
+    p.put(*MANY)
     g.sync("one")
     assert looks(p, "a") == [False, True, False, True]
-    assert len(g.box("anna")) == 3
+    assert len(g.box("anna")) == 150
 
 
 @pytest.mark.parametrize("cert", [{"name": "other.test", "ips": ()}, {"name": "localhost", "self_signed": True}])
 def test_a_second_look_verifies_where_nothing_is_resumed(gateway, provider, ca, cert):
-    p = provider([message("in")], tls="tls", cert=ca.issue("localhost"), tickets=2,
+    p = provider(MANY, tls="tls", cert=ca.issue("localhost"), tickets=2,
                  reply=lambda verb, arg, n: p.show(ca.issue(**cert)) if verb == "QUIT" else None)
     g = gateway({"account one": account(p, security="tls", ca_file=ca.cert)})
     fails(g, "certificate")
-    assert p.resumed[1] is False and len(p.logins) == 1 and len(g.box("anna")) == 1
+    assert p.resumed[1] is False and len(p.logins) == 1 and len(g.box("anna")) == 50
 
 
 @pytest.mark.parametrize("change", [{"tls_verify": None}, {"keep": "1d"}, {}])
@@ -140,7 +143,7 @@ def test_settings_that_change_under_way_resume_nothing(gateway, provider, ca, ch
         if verb == "RETR" and n == 1:
             held.set()
             assert go.wait(30)
-    p = provider([message("in")], tls="tls", cert=ca.issue("localhost", self_signed=True), tickets=2, reply=reply)
+    p = provider(MANY, tls="tls", cert=ca.issue("localhost", self_signed=True), tickets=2, reply=reply)
     g = gateway({"account one": account(p, security="tls", ca_file=ca.cert, tls_verify="no")})
     waiting = threading.Thread(target=g.ctl, args=("sync", "--wait"))
     waiting.start()
