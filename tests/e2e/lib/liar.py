@@ -1,7 +1,8 @@
 """A relay that lies: a small SMTP server in threads, whose replies a test decides.
 
 Liar(reply=…) where reply(verb, arg, connection) gives the reply's text ("550 5.1.1 no"), bytes (sent as they are),
-None (the usual reply) or Liar.DROP (the connection is closed). verb "." is the end of a message, "" the greeting.
+None (the usual reply) or Liar.DROP (the connection is closed). verb "." is the end of a message, "" the greeting; there
+Liar.TAKE_AND_DROP takes the message and closes the connection instead of the reply.
 
 tls=(certificate, key): STARTTLS is offered, or with implicit=True the connection begins with the handshake. ends: which
 lines end a message that came by DATA; a server that takes LF.CRLF for one, say, has b"\n.\r\n" among them."""
@@ -18,7 +19,7 @@ class Accepted:
 
 
 class Liar(threads.Server):
-    DROP = object()
+    DROP, TAKE_AND_DROP = object(), object()
     CHALLENGE = b"<1896.697170952@liar.test>"
 
     def __init__(self, reply=None, offers=("PIPELINING", "8BITMIME", "SIZE 10000000"), tls=None, implicit=False,
@@ -56,7 +57,7 @@ class _Session:
         self.liar, self.s, self.number = liar, s, number
         self.secure = False
         self.buffer = b""
-        self.sender, self.recipients = None, []
+        self.sender, self.recipients, self.data = None, [], b""
 
     def _more(self):
         got = self.s.recv(65536)
@@ -92,6 +93,9 @@ class _Session:
         said = self.liar.reply(verb, arg, self.number)
         if said is Liar.DROP:
             raise EOFError
+        if said is Liar.TAKE_AND_DROP:
+            self.liar.accepted.append(Accepted(self.sender, list(self.recipients), self.data))
+            raise EOFError
         if said is None:
             said = usual
         self.s.sendall(said if isinstance(said, bytes) else said.encode() + b"\r\n")
@@ -101,6 +105,7 @@ class _Session:
         self.sender, self.recipients = None, []
 
     def _end(self, data):
+        self.data = data
         if self._say(".", "", "250 2.0.0 taken" if self.recipients else "554 5.5.1 no valid recipients") == "2" \
                 and self.recipients:
             self.liar.accepted.append(Accepted(self.sender, list(self.recipients), data))

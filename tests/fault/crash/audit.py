@@ -1,7 +1,9 @@
 """Whether the promises were kept: every message that was accepted is in each of its places exactly once."""
+import collections
 import re
 
-from .world import about, token_of
+from . import peers
+from .world import named, token_of
 
 
 def files(world, user):
@@ -32,11 +34,10 @@ def partial(world):
 
 
 def _count(world, user):
-    """token -> (normal copies, bounces and reports about it)"""
-    out = {}
+    """How often a message (by its token) or a bounce (by the address that it names) is in a mailbox."""
+    out = collections.Counter()
     for _, raw in files(world, user):
-        out.setdefault(token_of(raw), [0, 0])[0] += 1
-        out.setdefault(about(raw), [0, 0])[1] += 1
+        out.update([token_of(raw), *named(raw)])
     return out
 
 
@@ -44,7 +45,7 @@ def _local(world, boxes, m):
     """How often the message is in each of its local places; None for one that a POP3 client was free to delete."""
     places = {}
     for user in [*m.users, *(["boss"] if m.road == "smtp" and m not in world.old else [])]:
-        n = boxes[user].get(m.token, [0, 0])[0]
+        n = boxes[user][m.token]
         deleted = [d[1] for d in world.deletions if user == "boris" and m.token in d[0]]
         if "confirmed" in deleted:
             if n != 0:
@@ -53,12 +54,17 @@ def _local(world, boxes, m):
             pass
         else:
             places[user] = n
-    outside = [a for a in m.outside if not a.startswith("refused")]
-    for a in outside:
-        places[a] = world.relayed().get(a, 0)
+    relayed, lost = world.relayed(), collections.Counter()
+    for r in world.relays:
+        lost.update(r.lost)
+    for a in m.outside:
+        if peers.refuses(a) and a in relayed:
+            yield f"{m.token}: {a} was refused and delivered"
+        elif not peers.refuses(a) and not (a in world.dropping and a not in relayed):
+            places[a] = relayed.get(a, 0)
     for where, n in places.items():
         external = "@" in where
-        most = 1 + world.kills if external else 1
+        most = 1 + world.kills + lost[where] if external else 1
         if n > most or (external and n > world.final_outside.get(where, n)):
             yield f"{m.token}: {n} times at {where}"
     if m.fate == "accepted" and 0 in places.values():
@@ -70,16 +76,16 @@ def _local(world, boxes, m):
 
 
 def _bounces(world, boxes):
+    """A refused recipient stands in exactly one bounce that the sender has; nobody else stands in any."""
     for m in world.sent:
+        who = m.sender.partition("@")[0]
         for a in m.outside:
-            if not a.startswith("refused"):
-                continue
-            who = m.sender.partition("@")[0]
-            n = boxes[who].get(m.token, [0, 0])[1]
-            deleted = any("about " + m.token in d[0] for d in world.deletions)
-            if (m.fate == "accepted" and n != 1 and not (deleted and n == 0)) or n > 1 or \
-                    (m.fate in ("refused", "unsent") and n):
-                yield f"{m.token}: {n} bounces for {who} ({m.fate})"
+            n = boxes[who][a]
+            read = sum(d[0].count("bounce " + a) for d in world.deletions)
+            due = peers.refuses(a) and m.fate == "accepted" and a not in world.dropping
+            if n > 1 or (n > 0 and not (peers.refuses(a) and m.fate in ("accepted", "unknown"))) or \
+                    (due and n == 0 and read == 0):
+                yield f"{m.token}: {n} bounces for {who} that name {a} ({m.fate}, {read} read)"
 
 
 def _outside_bytes(world):

@@ -4,7 +4,13 @@ import time
 
 from lib import liar, threads
 
-CHUNKING, PLAIN = ("PIPELINING", "CHUNKING", "8BITMIME"), ("PIPELINING", "8BITMIME")
+CHUNKING, PLAIN, LOCK_STEP = ("PIPELINING", "CHUNKING", "8BITMIME"), ("PIPELINING", "8BITMIME"), ("8BITMIME",)
+AT_ONCE = 3  # recipients that a relay takes in one transaction
+
+
+def refuses(address):
+    """Whether the relays refuse this recipient for good, at RCPT or at the end of the data."""
+    return address.startswith(("refused", "endbad"))
 
 
 class Stamped(list):
@@ -18,16 +24,68 @@ class Stamped(list):
 
 
 class Relay(liar.Liar):
-    """Refuses recipients named refused…; accepted items carry .ns, the time just before the final reply was sent."""
+    """What it does with a recipient follows from its name. refused…: 550 at RCPT. late…: 450 there the first time.
+    hangup…: the connection is closed there the first time. endbad…: 554 at the end of the data. endlate…: 451 there the
+    first time. lost…: taken, and the reply is lost the first time. More than AT_ONCE recipients in a transaction: 452.
+
+    Accepted items carry .ns, the time just before the final reply was sent; .lost counts lost replies by address."""
 
     def __init__(self, offers):
+        self.accepted_once, self.lost, self.envelopes = set(), {}, {}
         super().__init__(self._reply, offers)
         self.accepted = Stamped()
 
+    def forget(self):
+        """A new round of the world begins."""
+        self.accepted.clear()
+        self.accepted_once.clear()
+        self.lost.clear()
+
+    def _first(self, what):
+        new = what not in self.accepted_once
+        self.accepted_once.add(what)
+        return new
+
+    def _rcpt(self, address, envelope):
+        if address.startswith("refused"):
+            return "550 5.1.1 no such user"
+        if address.startswith("late") and self._first(address):
+            return "450 4.2.1 mailbox busy"
+        if address.startswith("hangup") and self._first(address):
+            return liar.Liar.DROP
+        if len(envelope) >= AT_ONCE:
+            return "452 4.5.3 too many recipients"
+        envelope.append(address)
+        return None
+
+    def _end(self, envelope):
+        self.accepted.moment.ns = time.monotonic_ns()
+        if any(a.startswith("endbad") for a in envelope):
+            return "554 5.7.1 not this message"
+        if any(a.startswith("endlate") and self._first(a) for a in envelope):
+            return "451 4.3.0 later"
+        return None
+
+    def _lose(self, recipients):
+        """Called when a message was taken: whether its reply gets lost."""
+        lost = [a for a in recipients if a.startswith("lost") and self._first(a)]
+        for a in recipients if lost else ():
+            self.lost[a] = self.lost.get(a, 0) + 1
+        return bool(lost)
+
     def _reply(self, verb, arg, connection):
-        if verb == ".":
-            self.accepted.moment.ns = time.monotonic_ns()
-        return "550 5.1.1 no such user" if verb == "RCPT" and "<refused" in arg else None
+        envelope = self.envelopes.setdefault(connection, [])
+        if verb in ("MAIL", "RSET"):
+            envelope.clear()
+        elif verb == "RCPT":
+            return self._rcpt(arg.partition("<")[2].partition(">")[0], envelope)
+        elif verb == ".":
+            said = self._end(envelope)
+            if said is None and envelope and self._lose(envelope):
+                said = liar.Liar.TAKE_AND_DROP
+            envelope.clear()
+            return said
+        return None
 
 
 class Provider(threads.Server):

@@ -206,6 +206,7 @@ class Recording:
         self.calls = shim.calls(world.shim.record)
         self.sent, self.deletions = world.sent, world.deletions
         self.deleted = dict(world.provider.deleted)
+        self.dropping = set(world.dropping)
         self.accepted = [list(r.accepted) for r in world.relays]
 
     def disk_before(self, p):

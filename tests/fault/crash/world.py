@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 import threading
 import time
@@ -48,7 +49,20 @@ def load_messages():
         Message("T06-bounce", "boris@office.lan", outside=["refused06@far.example"]),
         Message("T07-bigout", "anna@office.lan", ["carol"], ["x07@far.example"], size=BIG),
         Message("T08-late", "carol@office.lan", ["boris"]),
+        # Each relay gets one message of several transactions, in which it takes, refuses and defers.
+        Message("T09-chunked", "anna@office.lan", outside=_far("x09", "refused09", "y09", "late09", "z09", "refusedtoo09")),
+        Message("T10-piped", "boris@office.lan", ["carol"],
+                _far("x10", "y10", "refused10", "z10", "late10", "refusedtoo10")),
+        Message("T11-stepped", "carol@office.lan", outside=_far("x11", "refused11", "y11", "hangup11", "late11", "z11")),
+        Message("T12-end", "anna@office.lan", outside=_far("endbad12")),
+        Message("T13-end", "boris@office.lan", outside=_far("endlate13")),
+        Message("T14-lost", "carol@office.lan", outside=_far("lost14", "x14")),
+        Message("T15-dropped", "anna@office.lan", outside=_far("dropped15", "refused15")),
     ]
+
+
+def _far(*names):
+    return [f"{n}@far.example" for n in names]
 
 
 def provider_messages():
@@ -65,12 +79,13 @@ class World:
         self.base.chmod(0o755)
         self.shim = shim.Shim(self.base)
         self.provider = peers.Provider()
-        self.relays = [peers.Relay(peers.CHUNKING), peers.Relay(peers.PLAIN)]
-        first, second = to(self.relays[0].port), to(self.relays[1].port)
+        self.relays = [peers.Relay(o) for o in (peers.CHUNKING, peers.PLAIN, peers.LOCK_STEP)]
+        first, second, third = (to(r.port) for r in self.relays)
         keys = {"host": "127.0.0.1", "port": self.provider.port, "security": "none", "auth": "plain", "user": "box",
                 "password": "secret", "keep": 0, "deliver": "anna, carol"}
         self.gateway = gateway.Gateway({
             **first, "relay second": {**second["relay"], "senders": "boris@firm.example"},
+            "relay third": {**third["relay"], "senders": "carol@firm.example"},
             "account info": keys, "special": {"boss": "boss"}, "user boss": {"password": "x"},
             "user carol": {"alias": "carol@firm.example"}, "sync": {"every": 0, "on_send": "no", "min_interval": "1s"},
             "server": {"log_level": "info"},
@@ -113,8 +128,9 @@ class World:
         self.collected = provider_messages()
         self.provider.fill({uid: m.raw for uid, m in self.collected.items()})
         for r in self.relays:
-            r.accepted.clear()
+            r.forget()
         self.sent = load_messages()
+        self.dropping = set()  # addresses that an operator has asked to drop
         self.deletions = []  # [tokens, "confirmed" or "unknown", when confirmed, when asked for]
         self.final_outside = {}  # address -> how often relays had it when the database called it done
         self.kills = 0
@@ -131,8 +147,9 @@ class World:
         gone = {uid for uid, ns in run.deleted.items() if ns <= when}
         self.provider.fill({uid: m.raw for uid, m in self.collected.items() if uid not in gone})
         self.provider.deleted = {uid: run.deleted[uid] for uid in gone}
+        self.dropping = set(run.dropping)
         for relay, accepted in zip(self.relays, run.accepted):
-            relay.accepted.clear()
+            relay.forget()
             relay.accepted.extend(a for a in accepted if a.ns <= when)
 
     def promised_before(self, when):
@@ -180,6 +197,7 @@ class World:
                     m.outside = [a for a in m.outside if s.cmd(f"RCPT TO:<{a}>")[0] == 250]
                     code = s.data(m.raw)[0]
                     m.fate, m.ns = ("accepted" if code == 250 else "refused"), time.monotonic_ns()
+                self._hold_all()
                 s.cmd("MAIL FROM:<anna@office.lan>")
                 s.cmd("RCPT TO:<daemon@office.lan>")
                 s.data(b"Subject: sync\r\n\r\n")
@@ -194,7 +212,7 @@ class World:
             with clients.POP3(self.gateway.pop3_port, user, "x", timeout=60) as p:
                 for n in sorted(p.list()):
                     raw = p.retr(n)
-                    tokens.append(token_of(raw) or "about " + about(raw))
+                    tokens += [token_of(raw) or "about " + about(raw), *("bounce " + a for a in named(raw))]
                     p.ok(f"DELE {n}")
                 entry = [tokens, "unknown", 0, time.monotonic_ns()]
                 self.deletions.append(entry)
@@ -208,22 +226,55 @@ class World:
         time.sleep(0.15)
         self._pop3("boris")
 
+    def _ctl(self, *args):
+        try:
+            return self.gateway.ctl(*args, timeout=20)
+        except subprocess.SubprocessError:
+            return None
+
+    def _hold_all(self):
+        """Once the queue shows the last message; on a failing disk it may never do so."""
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            p = self._ctl("queue", "list")
+            if p is None or p.returncode != 0 or "refused15" in p.stdout or "dropped15" in p.stdout:
+                break
+            time.sleep(0.01)
+        self._ctl("queue", "hold", "all")
+
+    def _operator(self):
+        """Interferes with what is being sent; all of it is held when this begins."""
+        self.dropping |= set(_far("dropped15", "refused15"))
+        drop = threading.Thread(target=self._ctl, args=("queue", "drop", "dropped15@far.example"))
+        drop.start()
+        self._ctl("queue", "release", "all")
+        drop.join()
+        self._ctl("queue", "hold", "all")
+        self._ctl("queue", "release", "all")
+        self._ctl("queue", "retry", "all")
+
+    def _smtp_then_operator(self):
+        self._smtp()
+        self._operator()
+
     def load(self, seconds=12):
         """Runs clients until all is done or the program is dead; returns whether it lives."""
-        threads = [threading.Thread(target=t) for t in (self._smtp, self._readers)]
+        threads = [threading.Thread(target=t) for t in (self._smtp_then_operator, self._readers)]
         for t in threads:
             t.start()
         for t in threads:
             t.join()
         end = time.monotonic() + seconds
         while self.gateway.process.poll() is None and time.monotonic() < end and not self.outside_done():
+            self._ctl("sync", "--wait")
             time.sleep(0.02)
         if self.gateway.process.poll() is None:
             self._pop3("boris")
         return self.gateway.process.poll() is None
 
     def outside_done(self):
-        wanted = {a for m in self.sent if m.fate == "accepted" for a in m.outside if not a.startswith("refused")}
+        wanted = {a for m in self.sent if m.fate == "accepted" for a in m.outside
+                  if not peers.refuses(a) and a not in self.dropping}
         return not self.provider.messages and wanted <= set(self.relayed())
 
     def relayed(self):
@@ -275,6 +326,7 @@ class World:
         g = self.gateway
         end = time.monotonic() + 30
         while True:
+            g.ctl("queue", "release", "all")
             g.ctl("sync", "--wait", timeout=60)
             if (self.outside_done() and not self.query("SELECT 1 FROM message UNION ALL SELECT 1 FROM tombstone"
                                                        " UNION ALL SELECT 1 FROM recipient")):
@@ -304,3 +356,13 @@ def about(raw):
     """The token of the message that a bounce or a warning is about."""
     m = re.search(rb"^Subject: ([STP]\d\d[-a-z]*)", raw.partition(b"\r\n\r\n")[2], re.M)
     return m.group(1).decode() if m else ""
+
+
+def named(raw):
+    """The addresses whose failure a bounce reports."""
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    if b"multipart/report" not in head:
+        return []
+    blocks = rest.partition(b"message/delivery-status")[2].split(b"\r\n\r\n")
+    return [m.group(1).decode() for b in blocks if b"\r\nAction: failed" in b"\r\n" + b
+            for m in [re.search(rb"^Final-Recipient: rfc822; *(\S+)", b, re.M)] if m]
