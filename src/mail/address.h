@@ -14,8 +14,10 @@ struct address {
 enum { ADDRESS_MAX = 320 }; /* 64 + "@" + 255 */
 
 /* "<a@b>" or "a@b" or "<>" (both parts "") or "<@route:a@b>" (the route is dropped); `rest` is what stands behind
- * the path (parameters), without leading spaces. false for control characters, NUL, bytes >= 0x80, over-long or
- * malformed paths. The caller frees with address_free. */
+ * the path (parameters), without leading blanks. Text may be UTF-8 (RFC 6531); the domain becomes ASCII. What devices
+ * make of a path is understood too: a name before the address ("Name <a@b>", "<Name <a@b>>"), a dot
+ * behind the domain, "mailto:". false for control characters, NUL, bytes that are no UTF-8, over-long or malformed
+ * paths. The caller frees with address_free. */
 bool address_parse_path(struct slice text, struct address *out, struct slice *rest);
 /* A bare address as people write it in the ini file: "anna@firm.example" or "anna". Nothing behind it. */
 bool address_parse(struct slice text, struct address *out);

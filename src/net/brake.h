@@ -1,10 +1,10 @@
 /* A brake on guessing passwords: failed log-ins of one address, counted for all servers together. Loop thread only.
  *
  * Each failure of a connection is answered later than the one before: after 1 s, 2 s, … 5 s. One failure of an address
- * is forgotten every 30 seconds. Beyond 10 its failures are answered later on new connections too; at 20 the address is
- * banned from logging in: for 5 minutes, the next time for 10, … at most an hour. A user who logged in well from there
- * within the last day is not banned: many people may share one address. Their wrong passwords are answered after 30 s
- * while the ban lasts, so that guessing on is of no use. */
+ * is forgotten every 30 seconds. Beyond 10 its failures are answered later on new connections too; at 100 the address
+ * is banned from logging in: for 5 minutes, the next time for 10, … at most an hour. A user who logged in well from
+ * there within the last day is not banned: many people may share one address. Their wrong passwords are answered after
+ * 30 s while the ban lasts, so that guessing on is of no use. */
 #ifndef OFM_NET_BRAKE_H
 #define OFM_NET_BRAKE_H
 
@@ -16,7 +16,7 @@ enum {
 	BRAKE_DELAY_BANNED_MS = 30 * 1000,
 	BRAKE_FORGET_MS = 30 * 1000,
 	BRAKE_FREE = 10,
-	BRAKE_LIMIT = 20,
+	BRAKE_LIMIT = 100,
 	BRAKE_BAN_MS = 5 * 60 * 1000,
 	BRAKE_BAN_MAX_MS = 3600 * 1000,
 	BRAKE_KNOWN_MS = 24 * 3600 * 1000,

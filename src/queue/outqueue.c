@@ -29,7 +29,7 @@ static int insert_message(struct db_conn *c, const char *id, const struct outque
 	sqlite3_bind_text(st, 1, id, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 2, en->sender, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 3, en->local_sender, -1, SQLITE_STATIC);
-	sqlite3_bind_int(st, 4, en->eight_bit);
+	sqlite3_bind_int(st, 4, (en->eight_bit ? OUTQUEUE_EIGHT_BIT : 0) | (en->smtputf8 ? OUTQUEUE_SMTPUTF8 : 0));
 	sqlite3_bind_int64(st, 5, (sqlite3_int64)size);
 	sqlite3_bind_int64(st, 6, clock_wall_s());
 	return db_step(c, st, e);

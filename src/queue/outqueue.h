@@ -18,11 +18,14 @@
 
 extern const char outqueue_schema[];
 
+enum { OUTQUEUE_EIGHT_BIT = 1, OUTQUEUE_SMTPUTF8 = 2 }; /* bits of the column eight_bit */
+
 struct outqueue_entry {            /* a message on its way into the queue; part of an acceptance */
 	char *sender;              /* envelope sender as it leaves; "" = null sender */
 	struct strlist recipients; /* as they leave */
 	char *local_sender;        /* who gets bounces and warnings: a user's name, "" = nobody but postmaster */
 	bool eight_bit;            /* body has bytes >= 0x80: BODY=8BITMIME where the relay offers it */
+	bool smtputf8;             /* its client said SMTPUTF8: passed on where the relay offers it */
 };
 
 /* Inserts rows for a new message, not yet placed. Inside a transaction. */

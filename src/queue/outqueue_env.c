@@ -25,6 +25,8 @@ char *outqueue_env_format(const struct outqueue_entry *en)
 	env_line(&out, "sender", en->sender);
 	env_line(&out, "local-sender", en->local_sender);
 	env_line(&out, "eight-bit", en->eight_bit ? "yes" : "no");
+	if (en->smtputf8)
+		env_line(&out, "smtputf8", "yes");
 	for (size_t i = 0; i < en->recipients.n; i++)
 		env_line(&out, "recipient", en->recipients.v[i]);
 	return buf_steal(&out);
@@ -38,6 +40,8 @@ static bool env_field(struct outqueue_entry *en, struct slice key, struct slice 
 		en->local_sender = slice_dup(value);
 	else if (slice_is(key, "eight-bit"))
 		en->eight_bit = slice_is(value, "yes");
+	else if (slice_is(key, "smtputf8"))
+		en->smtputf8 = slice_is(value, "yes");
 	else if (slice_is(key, "recipient") && value.n > 0)
 		strlist_add_slice(&en->recipients, value);
 	else

@@ -34,7 +34,8 @@ static struct outqueue_message *read_message(sqlite3_stmt *st)
 	m->id = text_column(st, 0);
 	m->entry.sender = text_column(st, 1);
 	m->entry.local_sender = text_column(st, 2);
-	m->entry.eight_bit = sqlite3_column_int(st, 3) != 0;
+	m->entry.eight_bit = (sqlite3_column_int(st, 3) & OUTQUEUE_EIGHT_BIT) != 0;
+	m->entry.smtputf8 = (sqlite3_column_int(st, 3) & OUTQUEUE_SMTPUTF8) != 0;
 	m->size = (uint64_t)sqlite3_column_int64(st, 4);
 	m->queued_at = sqlite3_column_int64(st, 5);
 	m->waited = sqlite3_column_int64(st, 6);

@@ -108,6 +108,7 @@ void acceptance_to_outqueue(struct acceptance *a, size_t message, const struct o
 	copy->sender = xstrdup(en->sender);
 	copy->local_sender = xstrdup(en->local_sender);
 	copy->eight_bit = en->eight_bit;
+	copy->smtputf8 = en->smtputf8;
 	strlist_copy(&copy->recipients, &en->recipients);
 	entry_free(&a->messages[message].entry);
 	a->messages[message].entry = copy;

@@ -58,6 +58,7 @@ struct smtp_transaction *attempt_next(struct message *m)
 	t->owner = m;
 	t->sender = m->q->entry.sender;
 	t->eight_bit = m->q->entry.eight_bit;
+	t->smtputf8 = m->q->entry.smtputf8;
 	for (size_t k = 0; k < n; k++) {
 		t->recipients[k] = m->q->recipients[m->tx[k]].address;
 		m->t[m->tx[k]].sending = true;

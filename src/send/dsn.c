@@ -1,6 +1,7 @@
 #include "send/dsn.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "mail/header.h"
 #include "mail/rewrite.h"
 #include "route/phrase.h"
@@ -147,12 +148,42 @@ static void add_ascii(struct buf *out, const char *s)
 		buf_add_char(out, *s >= ' ' && *s < 0x7f ? *s : '?');
 }
 
+static bool eight_bit(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] >= 0x80)
+			return true;
+	return false;
+}
+
+/* RFC 6533 3: beyond ASCII as "utf-8; \x{431}@far.example". */
+static void add_final_recipient(struct buf *out, struct slice address)
+{
+	bool utf8 = eight_bit(address) && utf8_valid(address);
+	uint32_t cp;
+
+	if (!utf8) {
+		buf_add_str(out, "\r\nFinal-Recipient: rfc822; ");
+		char *text = slice_dup(address);
+		add_ascii(out, text);
+		free(text);
+		return;
+	}
+	buf_add_str(out, "\r\nFinal-Recipient: utf-8; ");
+	for (size_t at = 0; at < address.n;) {
+		at += utf8_next(address, at, &cp);
+		if (cp > ' ' && cp < 0x7f && cp != '\\' && cp != '+' && cp != '=')
+			buf_add_char(out, (char)cp);
+		else
+			buf_printf(out, "\\x{%X}", (unsigned)cp);
+	}
+}
+
 static void add_recipient(struct buf *out, const struct dsn *d, const struct dsn_recipient *r)
 {
 	char date[40], status[12];
 
-	buf_add_str(out, "\r\nFinal-Recipient: rfc822; ");
-	add_ascii(out, r->address);
+	add_final_recipient(out, slice_of(r->address));
 	buf_printf(out, "\r\nAction: %s\r\nStatus: %s\r\n", d->warning ? "delayed" : "failed",
 	           dsn_status(r, d->warning, status));
 	if (d->relay[0] != '\0' && r->code != 0)
@@ -180,14 +211,6 @@ static void add_status_part(struct buf *out, const struct dsn *d)
 	           date);
 	for (size_t i = 0; i < listed(d); i++)
 		add_recipient(out, d, &d->recipients[i]);
-}
-
-static bool eight_bit(struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return true;
-	return false;
 }
 
 static void add_original(struct buf *out, const struct dsn *d, const struct header *h)

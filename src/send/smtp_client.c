@@ -116,6 +116,9 @@ static void say_mail(struct smtp_client *c, struct smtp_transaction *t)
 	 * bounce would help nobody. */
 	if (t->eight_bit && c->caps.eight_bit)
 		buf_add_str(&c->out, " BODY=8BITMIME");
+	/* Where it is not offered and only header fields need it, they are sent as they are, for the same reason. */
+	if (c->caps.smtputf8 && (t->smtputf8 || smtp_transaction_needs_utf8(t)))
+		buf_add_str(&c->out, " SMTPUTF8");
 	buf_add_str(&c->out, "\r\n");
 	expect(c, EXPECT_MAIL, t, 0);
 }
@@ -450,7 +453,7 @@ void smtp_client_begin(struct smtp_client *c, struct smtp_transaction *t)
 	memset(&t->priv, 0, sizeof t->priv);
 	c->open[c->nopen++] = t;
 	c->current = t;
-	if (!smtp_transaction_check(t, c->caps.size_max)) {
+	if (!smtp_transaction_check(t, &c->caps)) {
 		finish(c, t);
 		return;
 	}

@@ -1,5 +1,5 @@
-/* An SMTP client after log-in (RFC 5321; pipelining 2920, chunking 3030, size 1870, 8BITMIME 6152), as a pure machine:
- * bytes in, events and bytes out.
+/* An SMTP client after log-in (RFC 5321; pipelining 2920, chunking 3030, size 1870, 8BITMIME 6152, SMTPUTF8 6531), as a
+ * pure machine: bytes in, events and bytes out.
  *
  * How transactions travel follows what the server offers:
  *   CHUNKING and PIPELINING   MAIL RCPT… BDAT, one behind the other, at most 20 unanswered
@@ -40,6 +40,7 @@ struct smtp_transaction {
 	size_t n;
 	uint64_t size; /* bytes of the message, exactly */
 	bool eight_bit;
+	bool smtputf8; /* its headers may need it; addresses are looked at by the machine */
 	void *owner;
 	/* private to the machine */
 	struct {

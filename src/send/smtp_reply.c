@@ -138,6 +138,8 @@ static void cap(struct smtp_caps *caps, struct slice line)
 		caps->chunking = true;
 	else if (slice_is_nocase(word, "8BITMIME"))
 		caps->eight_bit = true;
+	else if (slice_is_nocase(word, "SMTPUTF8"))
+		caps->smtputf8 = true;
 	else if (slice_is_nocase(word, "SIZE")) {
 		caps->size = true;
 		if (!slice_to_u64(value, UINT64_MAX, &caps->size_max))

@@ -38,7 +38,7 @@ char *smtp_reply_show(const struct smtp_reply *r);
 
 /* What a server offers (RFC 1870, 2920, 3030, 6152). */
 struct smtp_caps {
-	bool pipelining, chunking, eight_bit, size;
+	bool pipelining, chunking, eight_bit, smtputf8, size;
 	uint64_t size_max; /* 0 = not said */
 };
 

@@ -83,7 +83,7 @@ static bool fit(const char *address)
 		return false;
 	for (const char *p = address; *p != '\0'; p++) {
 		unsigned char ch = (unsigned char)*p;
-		if (ch < ' ' || ch >= 0x7f)
+		if (ch < ' ' || ch == 0x7f)
 			return false;
 		if (quoted && ch == '\\' && p[1] != '\0')
 			p++;
@@ -95,8 +95,26 @@ static bool fit(const char *address)
 	return !quoted;
 }
 
+static bool is_ascii(const char *address)
+{
+	for (; *address != '\0'; address++)
+		if ((unsigned char)*address >= 0x80)
+			return false;
+	return true;
+}
+
+bool smtp_transaction_needs_utf8(const struct smtp_transaction *t)
+{
+	if (!is_ascii(t->sender))
+		return true;
+	for (size_t i = 0; i < t->n; i++)
+		if (t->results[i].fate == SMTP_PENDING && !is_ascii(t->recipients[i]))
+			return true;
+	return false;
+}
+
 /* Refusals that need no question to the server. false: nothing is left to send. */
-bool smtp_transaction_check(struct smtp_transaction *t, uint64_t size_max)
+bool smtp_transaction_check(struct smtp_transaction *t, const struct smtp_caps *caps)
 {
 	size_t left = 0;
 
@@ -105,7 +123,11 @@ bool smtp_transaction_check(struct smtp_transaction *t, uint64_t size_max)
 			settle_local(t, i, SMTP_REFUSED, "553 5.1.7 The sender's address cannot be sent by SMTP");
 		else if (!fit(t->recipients[i]))
 			settle_local(t, i, SMTP_REFUSED, "553 5.1.3 The address cannot be sent by SMTP");
-		else if (size_max > 0 && t->size > size_max)
+		else if (!caps->smtputf8 && (!is_ascii(t->sender) || !is_ascii(t->recipients[i])))
+			settle_local(
+			    t, i, SMTP_REFUSED,
+			    "553 5.6.7 The relay takes no addresses beyond ASCII (it does not offer SMTPUTF8)");
+		else if (caps->size_max > 0 && t->size > caps->size_max)
 			settle_local(t, i, SMTP_REFUSED, "552 5.3.4 The message is larger than the relay takes");
 		else
 			left++;

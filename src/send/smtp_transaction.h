@@ -12,8 +12,10 @@ bool smtp_transaction_too_many(const struct smtp_transaction *t, const struct sm
 void smtp_transaction_settle(struct smtp_transaction *t, size_t i, enum smtp_fate fate, const struct smtp_reply *r);
 /* Everyone who waits for the message as a whole: whom RCPT took, and of whom nothing was said yet. */
 void smtp_transaction_settle_rest(struct smtp_transaction *t, enum smtp_fate fate, const struct smtp_reply *r);
-/* Refuses what needs no question to the server: addresses that would break the command, too large a message
- * (size_max 0 = no limit). false: nothing is left to send. */
-bool smtp_transaction_check(struct smtp_transaction *t, uint64_t size_max);
+/* Refuses what needs no question to the server: addresses that would break the command or that it does not take
+ * (SMTPUTF8), too large a message. false: nothing is left to send. */
+bool smtp_transaction_check(struct smtp_transaction *t, const struct smtp_caps *caps);
+/* Whether an address that will be said goes beyond ASCII. */
+bool smtp_transaction_needs_utf8(const struct smtp_transaction *t);
 
 #endif

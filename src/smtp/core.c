@@ -55,18 +55,13 @@ static char *clean_helo(struct slice name)
 	return s;
 }
 
-static bool hello(struct smtp_core *c, struct slice name, bool extended)
+static void hello(struct smtp_core *c, struct slice name, bool extended)
 {
-	if (name.n == 0) {
-		smtp_core_fault(c, "501 5.5.4 say your name behind HELO or EHLO");
-		return false;
-	}
 	free(c->helo);
-	c->helo = clean_helo(name);
+	c->helo = clean_helo(name.n > 0 ? name : slice_of("unknown")); /* some devices have none */
 	c->extended = extended;
 	smtp_core_set_state(c, SMTP_READY);
 	smtp_core_reset(c);
-	return true;
 }
 
 static void cmd_helo(struct smtp_core *c, struct slice rest)
@@ -74,8 +69,8 @@ static void cmd_helo(struct smtp_core *c, struct slice rest)
 	struct smtp_options o;
 
 	c->hooks->options(c->arg, &o);
-	if (hello(c, rest, false))
-		buf_printf(&c->out, "250 %s\r\n", o.hostname);
+	hello(c, rest, false);
+	buf_printf(&c->out, "250 %s\r\n", o.hostname);
 }
 
 static void cmd_ehlo(struct smtp_core *c, struct slice rest)
@@ -83,11 +78,10 @@ static void cmd_ehlo(struct smtp_core *c, struct slice rest)
 	struct smtp_options o;
 
 	c->hooks->options(c->arg, &o);
-	if (!hello(c, rest, true))
-		return;
+	hello(c, rest, true);
 	buf_printf(&c->out,
 	           "250-%s\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250-CHUNKING\r\n"
-	           "250-ENHANCEDSTATUSCODES\r\n",
+	           "250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n",
 	           o.hostname);
 	if (o.tls_offered && !o.secure)
 		buf_add_str(&c->out, "250-STARTTLS\r\n");

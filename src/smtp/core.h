@@ -1,6 +1,6 @@
 /* The SMTP server's protocol engine: RFC 5321 with SIZE (1870), PIPELINING (2920), 8BITMIME (6152), CHUNKING (3030),
- * ENHANCEDSTATUSCODES (2034), AUTH PLAIN LOGIN (4954), STARTTLS (3207). Bytes in; replies and events out. It owns no
- * socket, clock or file; who may do what is decided by its hooks.
+ * ENHANCEDSTATUSCODES (2034), SMTPUTF8 (6531), AUTH PLAIN LOGIN (4954), STARTTLS (3207). Bytes in; replies and events
+ * out. It owns no socket, clock or file; who may do what is decided by its hooks.
  *
  * Lines end in CRLF. A client whose very first line ends in a bare LF is an old device: its commands may end so too. */
 #ifndef OFM_SMTP_CORE_H
@@ -34,6 +34,7 @@ struct smtp_mail { /* MAIL FROM and its parameters */
 	bool has_size;
 	uint64_t size;
 	bool eight_bit;
+	bool utf8; /* SMTPUTF8 was said */
 };
 
 /* Replies that hooks give are whole lines without CRLF ("550 5.1.1 no such user here"), constants or valid until the

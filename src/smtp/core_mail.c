@@ -1,4 +1,5 @@
 /* MAIL, RCPT, and the message itself: DATA and BDAT. */
+#include "base/text.h"
 #include "smtp/core_internal.h"
 #include "smtp/params.h"
 
@@ -18,19 +19,11 @@ static bool after_keyword(struct slice rest, const char *keyword, struct slice *
 	return true;
 }
 
-static bool has_eight_bit(struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return true;
-	return false;
-}
-
 /* Takes the path apart, or answers why not. */
 static bool parse_path(struct smtp_core *c, struct slice text, struct address *a, struct slice *params)
 {
-	if (has_eight_bit(text))
-		smtp_core_fault(c, "553 5.6.7 addresses must be ASCII");
+	if (!utf8_valid(text))
+		smtp_core_fault(c, "553 5.6.7 addresses must be UTF-8");
 	else if (!address_parse_path(text, a, params))
 		smtp_core_fault(c, "501 5.1.7 malformed address");
 	else
@@ -54,7 +47,7 @@ static void mail_parsed(struct smtp_core *c, const struct address *from, struct 
 		refuse_params(c, r);
 		return;
 	}
-	struct smtp_mail m = {*from, p.has_size, p.size, p.eight_bit};
+	struct smtp_mail m = {*from, p.has_size, p.size, p.eight_bit, p.utf8};
 	const char *refusal = c->hooks->mail(c->arg, &m);
 	if (refusal == NULL)
 		smtp_core_set_state(c, SMTP_MAILED);

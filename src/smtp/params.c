@@ -60,7 +60,10 @@ static bool value_valid(struct slice value)
 /* Takes the next parameter off the front of *text; false where it is malformed. */
 static bool next_param(struct slice *text, struct param *out)
 {
-	size_t end = slice_find(*text, ' ');
+	size_t end = 0;
+
+	while (end < text->n && text->p[end] != ' ' && text->p[end] != '\t')
+		end++;
 	struct slice one = slice_sub(*text, 0, end);
 	size_t eq = slice_find(one, '=');
 
@@ -129,6 +132,8 @@ static enum param_result judge_mail(const struct param *p, bool auth_offered, st
 	} else if (slice_is_nocase(p->key, "BODY")) {
 		m->eight_bit = slice_is_nocase(p->value, "8BITMIME");
 		ok = (m->eight_bit || slice_is_nocase(p->value, "7BIT")) && set_once(&m->has_body);
+	} else if (slice_is_nocase(p->key, "SMTPUTF8")) {
+		ok = !p->has_value && set_once(&m->utf8);
 	} else if (slice_is_nocase(p->key, "AUTH")) {
 		ok = p->has_value && auth_valid(p->value) && set_once(&m->has_auth);
 		if (ok && !auth_offered)

@@ -1,4 +1,4 @@
-/* Parameters of MAIL and RCPT (RFC 5321 4.1.2, 1870, 6152, 4954; of RFC 3461 the syntax alone). Pure. */
+/* Parameters of MAIL and RCPT (RFC 5321 4.1.2, 1870, 6152, 6531, 4954; of RFC 3461 the syntax alone). Pure. */
 #ifndef OFM_SMTP_PARAMS_H
 #define OFM_SMTP_PARAMS_H
 
@@ -14,6 +14,7 @@ struct mail_params {
 	bool has_size, has_body, has_auth;
 	uint64_t size;
 	bool eight_bit;
+	bool utf8; /* SMTPUTF8 */
 };
 
 enum param_result mail_params_parse(struct slice text, bool auth_offered, struct mail_params *out);

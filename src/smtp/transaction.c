@@ -40,6 +40,7 @@ struct transaction *transaction_new(const struct config *c, const struct smtp_cl
 	t->from = (struct address){xstrdup(m->from.local), xstrdup(m->from.domain)};
 	t->login = login;
 	t->has_size = m->has_size;
+	t->utf8 = m->utf8;
 	t->too_large = m->has_size && m->size > size_limit(c);
 	return t;
 }
@@ -175,11 +176,12 @@ const char *transaction_verdict(const struct transaction *t)
 
 static const char *protocol(const struct transaction *t, const struct smtp_client *client)
 {
-	static const char *const names[2][2] = {{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}};
+	static const char *const names[2][2][2] = {{{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}},
+	                                           {{"UTF8SMTP", "UTF8SMTPA"}, {"UTF8SMTPS", "UTF8SMTPSA"}}};
 
 	if (!client->extended)
 		return "SMTP";
-	return names[client->secure][t->login != NULL];
+	return names[t->utf8][client->secure][t->login != NULL];
 }
 
 char *transaction_received(const struct transaction *t, const struct smtp_client *client, int64_t wall_s)
@@ -207,6 +209,8 @@ bool transaction_plan(const struct transaction *t, const struct smtp_client *cli
 	                       .eight_bit = gather_eight_bit(t->gather)};
 	bool ok = submission_plan(&s, p);
 
+	for (size_t i = 0; i < p->n; i++)
+		p->v[i].entry.smtputf8 = t->utf8;
 	free(received);
 	return ok;
 }

@@ -20,6 +20,7 @@ struct transaction {
 	char id[RANDOM_NAME_MAX];
 	struct address from;
 	const struct config_user *login;
+	bool utf8;                /* the client said SMTPUTF8 */
 	bool has_size, too_large; /* too_large: over max_message_kib, by SIZE= or by what came */
 	uint64_t size;            /* octets of content so far */
 	struct submission_recipient *recipients;

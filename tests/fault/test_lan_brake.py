@@ -5,7 +5,7 @@ from lib import scratch
 from lib.clients import POP3, SMTP
 from lib.gateway import message
 
-LIMIT = 20
+LIMIT = 100
 
 
 def guess_smtp(g, source, n=10):
@@ -22,7 +22,7 @@ def banned(g, source="127.0.0.1", user="boris", password="x"):
 
 def make_banned(g, source):
     """From many connections at once, or it would take minutes."""
-    held = [guess_smtp(g, source) for _ in range(LIMIT)]
+    held = [guess_smtp(g, source, 2) for _ in range(LIMIT)]
     scratch.wait_for(lambda: f"login.banned peer={source} " in g.log(), 60, lambda: "the ban; " + g.log())
     return held
 
@@ -103,7 +103,7 @@ def test_a_flood_of_guesses_is_answered_by_few_checks(gateway):
         n += 1
     for s in held:
         s.close()
-    assert g.log().count("login_failed") <= 3 * LIMIT, n
+    assert g.log().count("login_failed") <= 2 * LIMIT, n
 
 
 def test_a_session_that_waits_for_its_answer_ends_with_the_program(gateway):

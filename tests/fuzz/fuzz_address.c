@@ -3,6 +3,7 @@
  * what was put in. */
 #include "mail/address.h"
 
+#include "base/text.h"
 #include "checks.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -12,11 +13,12 @@ static bool same_address(const struct address *a, const struct address *b)
 	return strcmp(a->local, b->local) == 0 && strcmp(a->domain, b->domain) == 0;
 }
 
-/* What goes on into commands, files and logs is printable ASCII. */
-static void need_printable(const char *s)
+/* What goes on into commands, files and logs has no controls, and beyond ASCII is UTF-8. */
+static void need_printable(const char *s, bool ascii)
 {
+	need(utf8_valid(slice_of(s)));
 	for (; *s != '\0'; s++)
-		need(*s >= ' ' && *s < 0x7f);
+		need((*s >= ' ' && *s < 0x7f) || (!ascii && (unsigned char)*s >= 0x80));
 }
 
 static void need_same_again(const struct address *a)
@@ -24,7 +26,9 @@ static void need_same_again(const struct address *a)
 	struct address again;
 	char *text = address_format(a);
 
-	need(address_parse(slice_of(text), &again) && same_address(a, &again));
+	struct slice rest;
+
+	need(address_parse_path(slice_of(text), &again, &rest) && rest.n == 0 && same_address(a, &again));
 	address_free(&again);
 	free(text);
 }
@@ -35,8 +39,8 @@ static void check_path(struct slice s)
 	struct slice rest;
 
 	if (address_parse_path(s, &a, &rest)) {
-		need_printable(a.local);
-		need_printable(a.domain);
+		need_printable(a.local, false);
+		need_printable(a.domain, true);
 		need(strlen(a.local) + strlen(a.domain) < ADDRESS_MAX);
 		need(rest.n <= s.n && (rest.n == 0 || rest.p + rest.n == s.p + s.n));
 		need(rest.n == 0 || rest.p[0] != ' ');

@@ -1,6 +1,7 @@
 /* The SMTP engine under any bytes. Whatever comes: replies are well-formed lines, hooks are called in order and with
  * harmless addresses, and how the bytes are cut into pieces changes nothing. */
 #include "base/alloc.h"
+#include "base/text.h"
 #include "smtp/core.h"
 
 #include <stdlib.h>
@@ -45,7 +46,10 @@ static void check_address(const struct address *a)
 	char *text = address_format(a);
 
 	for (const char *p = text; *p != '\0'; p++)
-		check(*p >= ' ' && *p < 0x7f);
+		check((unsigned char)*p >= ' ' && *p != 0x7f);
+	check(utf8_valid(slice_of(text)));
+	for (const char *p = a->domain; *p != '\0'; p++)
+		check(*p > ' ' && *p < 0x7f);
 	free(text);
 }
 
@@ -56,8 +60,8 @@ static const char *mail(void *arg, const struct smtp_mail *m)
 	check(!r->mailed);
 	check_address(&m->from);
 	r->mailed = m->from.local[0] != 'x';
-	buf_printf(&r->told, "mail %s %d %llu %d\n", m->from.local, m->has_size, (unsigned long long)m->size,
-	           m->eight_bit);
+	buf_printf(&r->told, "mail %s %d %llu %d %d\n", m->from.local, m->has_size, (unsigned long long)m->size,
+	           m->eight_bit, m->utf8);
 	return r->mailed ? NULL : "550 5.7.1 not you";
 }
 

@@ -36,7 +36,7 @@ static const char *hook_mail(void *arg, const struct smtp_mail *m)
 	buf_printf(&r->told, "mail %s", text);
 	if (m->has_size)
 		buf_printf(&r->told, " %llu", (unsigned long long)m->size);
-	buf_printf(&r->told, "%s\n", m->eight_bit ? " 8" : "");
+	buf_printf(&r->told, "%s%s\n", m->eight_bit ? " 8" : "", m->utf8 ? " utf8" : "");
 	free(text);
 	return strcmp(m->from.local, "refused") == 0 ? "550 5.7.1 not you" : NULL;
 }
@@ -167,7 +167,7 @@ static inline void expect(struct rig *r, const char *text, const char *codes)
 }
 
 /* The answer to EHLO: without log-in and TLS, and with log-in. */
-#define EHLO_BARE "250- 250- 250- 250- 250- 250- 250"
+#define EHLO_BARE "250- 250- 250- 250- 250- 250- 250- 250"
 #define EHLO_CODES "250- " EHLO_BARE
 
 static const char ehlo_codes[] = EHLO_CODES;

@@ -72,7 +72,8 @@ static void load(struct bed *b, const char *id)
 
 static void insert(struct bed *b, const char *id, size_t recipients)
 {
-	struct outqueue_entry en = {.sender = xstrdup("s@x"), .local_sender = xstrdup("anna"), .eight_bit = true};
+	struct outqueue_entry en = {
+	    .sender = xstrdup("s@x"), .local_sender = xstrdup("anna"), .eight_bit = true, .smtputf8 = true};
 	struct err e;
 
 	for (size_t i = 0; i < recipients; i++) {
@@ -99,7 +100,7 @@ static void round_trip(void **state)
 	assert_string_equal(m->id, "two");
 	assert_string_equal(m->entry.sender, "s@x");
 	assert_string_equal(m->entry.local_sender, "anna");
-	assert_true(m->entry.eight_bit);
+	assert_true(m->entry.eight_bit && m->entry.smtputf8);
 	assert_int_equal(m->size, 1234);
 	assert_true(clock_wall_s() - m->queued_at < 60);
 	assert_int_equal(m->nrecipients, 12);

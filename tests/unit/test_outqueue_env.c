@@ -28,6 +28,13 @@ static void round_trip(void **state)
 	assert_true(back.eight_bit);
 	assert_int_equal(back.recipients.n, 2);
 	assert_string_equal(back.recipients.v[1], "\"c: d\"@e.example");
+	assert_false(back.smtputf8);
+	free(text);
+	outqueue_entry_free(&back);
+	en.smtputf8 = true;
+	text = outqueue_env_format(&en);
+	assert_non_null(strstr(text, "\nsmtputf8: yes\n"));
+	assert_true(outqueue_env_parse(slice_of(text), &back) && back.smtputf8);
 	free(text);
 	outqueue_entry_free(&back);
 	outqueue_entry_free(&en);

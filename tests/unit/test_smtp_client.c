@@ -330,7 +330,7 @@ static void consent_before_the_message(void **state)
 
 static void unfit_addresses(void **state)
 {
-	static const char *const bad[] = {"a\r\nDATA", "a> SIZE=1", "a b@x", "\"a@x", "\xd0\xb0@x", "a<b@x", "a\x7f@x"};
+	static const char *const bad[] = {"a\r\nDATA", "a> SIZE=1", "a b@x", "\"a@x", "a@\xd0\xb0", "a<b@x", "a\x7f@x"};
 	struct rig r;
 
 	(void)state;
@@ -351,6 +351,49 @@ static void unfit_addresses(void **state)
 		assert_string_equal(r.ended, "RR ");
 		rig_down(&r);
 	}
+}
+
+/* RFC 6531: with it where the relay offers it; without it as long as no address needs it. */
+static void utf8(void **state)
+{
+	struct smtp_caps caps = {.pipelining = true, .eight_bit = true, .smtputf8 = true};
+	struct rig r;
+
+	(void)state;
+	for (int offered = 1; offered >= 0; offered--) {
+		rig_up(&r, PIPE);
+		caps.smtputf8 = offered;
+		smtp_client_start(r.c, &caps);
+		struct smtp_transaction *t = message(1);
+		t->smtputf8 = t->eight_bit = true;
+		smtp_client_begin(r.c, t);
+		wrote(&r, offered ? "MAIL FROM:<s@x> BODY=8BITMIME SMTPUTF8\r\nRCPT TO:<r0@x>\r\nDATA\r\n"
+		                  : "MAIL FROM:<s@x> BODY=8BITMIME\r\nRCPT TO:<r0@x>\r\nDATA\r\n");
+		rig_down(&r);
+		rig_up(&r, PIPE);
+		smtp_client_start(r.c, &caps);
+		t = message(2);
+		t->recipients[1] = "анна@x";
+		smtp_client_begin(r.c, t);
+		wrote(&r, offered ? "MAIL FROM:<s@x> SMTPUTF8\r\nRCPT TO:<r0@x>\r\nRCPT TO:<анна@x>\r\nDATA\r\n"
+		                  : "MAIL FROM:<s@x>\r\nRCPT TO:<r0@x>\r\nDATA\r\n");
+		if (!offered) {
+			assert_string_equal(t->results[1].status, "5.6.7");
+			assert_int_equal(t->results[1].fate, SMTP_REFUSED);
+		}
+		rig_down(&r);
+	}
+	/* A sender beyond ASCII: nobody can have it. */
+	rig_up(&r, PIPE);
+	smtp_client_start(r.c, &caps);
+	struct smtp_transaction *t = message(2);
+	t->sender = "анна@x";
+	smtp_client_begin(r.c, t);
+	wrote(&r, "");
+	assert_string_equal(r.ended, "RR ");
+	rig_down(&r);
+	smtp_caps_of_ehlo(&caps, slice_of("you\nsmtputf8\n8BITMIME"));
+	assert_true(caps.smtputf8 && caps.eight_bit);
 }
 
 static void parameters(void **state)
@@ -476,6 +519,7 @@ int main(void)
 	    cmocka_unit_test(nul_and_endless),
 	    cmocka_unit_test(consent_before_the_message),
 	    cmocka_unit_test(unfit_addresses),
+	    cmocka_unit_test(utf8),
 	    cmocka_unit_test(parameters),
 	    cmocka_unit_test(hello),
 	    cmocka_unit_test(transcripts),

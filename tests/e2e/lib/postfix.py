@@ -189,3 +189,72 @@ class Postfix:
     def clear(self):
         for p in (self.mail / "new").glob("*"):
             p.unlink()
+
+
+NULL_CLIENT = """
+compatibility_level = 3.6
+queue_directory = {home}/queue
+data_directory = {home}/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = {home}/maillog
+maillog_file_prefixes = /tmp
+myhostname = printer.office.lan
+myorigin = office.lan
+mydestination =
+relayhost = [127.0.0.1]:{relay}
+inet_interfaces = loopback-only
+inet_protocols = ipv4
+minimal_backoff_time = 1s
+queue_run_delay = 1s
+"""
+
+NULL_MASTER = """
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+class NullClient(Postfix):
+    """A Postfix as it is installed, that hands all its mail to the gateway: what is given to its sendmail goes there."""
+
+    def __init__(self, relay):
+        assert os.getuid() == 0, "Postfix runs as root alone"
+        self.home = scratch.folder("nullclient")
+        for d in ("etc", "queue", "data"):
+            (self.home / d).mkdir()
+        os.chown(self.home / "data", pwd.getpwnam("postfix").pw_uid, -1)
+        (self.home / "etc/main.cf").write_text(NULL_CLIENT.format(home=self.home, relay=relay))
+        (self.home / "etc/master.cf").write_text(NULL_MASTER)
+        (self.home / "etc/dynamicmaps.cf").write_text("")
+        self._postfix("start")
+
+    def sendmail(self, sender, recipients, message):
+        p = subprocess.run(["/usr/sbin/sendmail", "-C", str(self.home / "etc"), "-i", "-f", sender, *recipients], input=message,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        assert p.returncode == 0, p.stdout
+
+    def queue(self):
+        return subprocess.run(["/usr/sbin/postqueue", "-c", str(self.home / "etc"), "-p"], stdout=subprocess.PIPE, text=True,
+                              timeout=60).stdout
+
+    def stop(self):
+        self._postfix("stop", check=False)
