@@ -14,6 +14,7 @@ struct fetch_rules { /* a configuration with its sorter; shared by counting */
 	struct config *config;
 	struct sorter *sorter;
 	struct sorter_scratch *scratch;
+	struct sorting *heavy; /* messages that are sorted beside the loop: the first of them now */
 	unsigned refs;
 };
 

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "fetch/note.h"
 #include "fetch/session_internal.h"
+#include "fetch/sorting.h"
 #include "fetch/stamp.h"
 #include "route/report.h"
 #include "route/submission.h"
@@ -211,33 +212,36 @@ static void log_message(const struct session *s, size_t i, const struct sorter_v
 	buf_free(&users);
 }
 
+static void on_sorted(void *arg, struct sorter_verdict *v)
+{
+	struct taken *t = arg;
+	struct session *s = t->s;
+	struct acceptance *a = acceptance_new(s->setup.deps->delivery, s->setup.lane);
+	struct buf prefix;
+
+	buf_init(&prefix, 16 * 1024);
+	stamp_write(&prefix, s->rules->config, s->account, s->picks.v[t->pick].key, v);
+	submission_collected(a, s->rules->config, &v->users, buf_slice(&prefix), t->gather);
+	buf_free(&prefix);
+	struct journal_note *n = fetch_note(s->account, s->picks.v[t->pick].key, v, t->gather);
+	acceptance_note(a, &n);
+	acceptance_extra(a, put_row, drop_row, row_new(s, t->pick), row_free);
+	log_message(s, t->pick, v, t->bytes);
+	tell_runaway(s, t->pick, v);
+	sorter_verdict_free(v);
+	acceptance_commit(&a, on_stored, t);
+}
+
 static void store(struct session *s, size_t i, struct gather *g)
 {
 	struct taken *t = xmalloc(sizeof *t);
-	struct acceptance *a = acceptance_new(s->setup.deps->delivery, s->setup.lane);
-	struct sorter_verdict v;
-	struct header h;
-	struct buf prefix;
 
 	*t = (struct taken){s, i, g, gather_size(g)};
-	header_scan(&h, gather_head(g));
-	sorter_sort(s->rules->sorter, s->rules->scratch, &h, s->account, false, &v);
-	header_free(&h);
-	buf_init(&prefix, 16 * 1024);
-	stamp_write(&prefix, s->rules->config, s->account, s->picks.v[i].key, &v);
-	submission_collected(a, s->rules->config, &v.users, buf_slice(&prefix), g);
-	buf_free(&prefix);
-	struct journal_note *n = fetch_note(s->account, s->picks.v[i].key, &v, g);
-	acceptance_note(a, &n);
-	acceptance_extra(a, put_row, drop_row, row_new(s, i), row_free);
-	log_message(s, i, &v, t->bytes);
-	tell_runaway(s, i, &v);
-	sorter_verdict_free(&v);
 	s->storing++;
 	s->storing_bytes += t->bytes;
 	session_under_way(s);
 	mind_backlog(s);
-	acceptance_commit(&a, on_stored, t);
+	sorting_start(s->rules, s->setup.deps->workers, gather_head(g), s->account, on_sorted, t);
 }
 
 /* ---- receiving ---- */

@@ -307,6 +307,16 @@ void charset_convert(struct charsets *c, struct buf *out, struct slice charset, 
 	}
 }
 
+void charset_guess_as(struct charsets *c, struct buf *out, struct slice charset, struct slice bytes)
+{
+	char name[CHARSET_NAME_MAX + 1];
+
+	if (charset.n == 0 || utf8_valid(bytes) || identify(charset, name) == UTF8)
+		charset_guess(out, bytes);
+	else
+		charset_convert(c, out, charset, bytes);
+}
+
 void charsets_close(struct charsets *c)
 {
 	for (unsigned i = 0; i < c->n; i++)

@@ -25,6 +25,9 @@ void charset_convert(struct charsets *c, struct buf *out, struct slice charset, 
 /* Appends bytes that name no charset: UTF-8 where they are that (or nearly: a text cut off inside a character),
  * else koi8-r or windows-1251, whichever reads more like Russian. */
 void charset_guess(struct buf *out, struct slice bytes);
+/* The same for bytes of a message that names a charset, "" where none: what is not UTF-8 is read as that, where it is
+ * known and can hold such bytes. */
+void charset_guess_as(struct charsets *c, struct buf *out, struct slice charset, struct slice bytes);
 void charsets_close(struct charsets *c);
 
 #endif

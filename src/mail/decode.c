@@ -11,6 +11,7 @@ struct decoder {
 	size_t at, plain;
 	struct buf *out;
 	struct charsets charsets;
+	struct slice own; /* the message's charset */
 	/* Bytes of encoded words not yet converted: a character may be cut in two between words. */
 	struct buf bytes;
 	struct slice charset;
@@ -65,7 +66,7 @@ static void flush_plain(struct decoder *d)
 	flush_words(d);
 	buf_clear(&d->unfolded);
 	unfold(&d->unfolded, text);
-	charset_guess(d->out, buf_slice(&d->unfolded));
+	charset_guess_as(&d->charsets, d->out, d->own, buf_slice(&d->unfolded));
 	d->plain = d->at;
 }
 
@@ -116,9 +117,54 @@ static bool is_simple(struct slice s)
 	return odd == 0;
 }
 
+/* Offset behind NAME and an equals sign, with blanks around it, at s.p[at]; 0 where they do not stand there. */
+static size_t behind_equals(struct slice s, size_t at, const char *name)
+{
+	struct slice rest = slice_sub(s, at, s.n);
+
+	if (!slice_starts_nocase(rest, name))
+		return 0;
+	for (at += strlen(name); at < s.n && blank(s.p[at]); at++)
+		;
+	if (at == s.n || s.p[at] != '=')
+		return 0;
+	for (at++; at < s.n && blank(s.p[at]); at++)
+		;
+	return at;
+}
+
+static bool ends_token(char c)
+{
+	return blank(c) || c == ';' || c == '"' || c == '(';
+}
+
+struct slice header_charset(const struct header *h)
+{
+	const struct header_field *f = header_find(h, "Content-Type", 0);
+
+	for (size_t at = 0; f != NULL && at < f->value.n; at++) {
+		struct slice s = f->value;
+		size_t from =
+		    at > 0 && (s.p[at - 1] == ';' || blank(s.p[at - 1])) ? behind_equals(s, at, "charset") : 0;
+		if (from == 0)
+			continue;
+		from += from < s.n && s.p[from] == '"';
+		size_t end = from;
+		while (end < s.n && !ends_token(s.p[end]))
+			end++;
+		return slice_sub(s, from, end - from);
+	}
+	return slice_of("");
+}
+
 void header_decode(struct buf *out, struct slice value)
 {
-	struct decoder d = {.s = slice_trim(value), .out = out};
+	header_decode_as(out, value, slice_of(""));
+}
+
+void header_decode_as(struct buf *out, struct slice value, struct slice charset)
+{
+	struct decoder d = {.s = slice_trim(value), .out = out, .own = charset};
 	struct encoded_word w;
 	size_t max = out->max;
 

@@ -31,10 +31,15 @@ void header_free(struct header *h);
 const struct header_field *header_find(const struct header *h, const char *name, size_t from);
 size_t header_count(const struct header *h, const char *name);
 
+/* The charset that the message itself names in Content-Type; "" where it names none. */
+struct slice header_charset(const struct header *h);
+
 /* Appends value without blanks at its ends, unfolded (a fold with its blanks becomes one space), RFC 2047 words and
  * RFC 2231 parameters decoded, raw 8-bit as UTF-8 by the fallback list (utf-8; koi8-r or windows-1251, whichever reads
  * more like Russian): always valid UTF-8 without NUL, CR and LF. Broken words stay as they are. Linear time; stops
  * silently at out's maximum. */
 void header_decode(struct buf *out, struct slice value);
+/* The same for a field of a message that names a charset: raw 8-bit that is no UTF-8 is read as that. */
+void header_decode_as(struct buf *out, struct slice value, struct slice charset);
 
 #endif

@@ -63,6 +63,8 @@ unsigned char filter_class(uint32_t cp)
 		cp += 0x50;
 	else if (cp >= 0x410 && cp < 0x430)
 		cp += 0x20;
+	if (cp == 0x451) /* ё and е are one letter in rules */
+		cp = 0x435;
 	if (cp >= 0x430 && cp < 0x460)
 		return (unsigned char)(0x80 + (cp - 0x430));
 	return CLASS_OTHER;

@@ -45,6 +45,8 @@ struct sorting {
 	size_t placed; /* users who are no copy */
 };
 
+enum { QUICK_BYTES = 256 * 1024 }; /* of a header section that is sorted on the loop's thread */
+
 char *sorter_pattern_error(const char *pattern)
 {
 	char *error = NULL;
@@ -237,7 +239,7 @@ static void worse(enum pattern_result *all, enum pattern_result one)
 		*all = one;
 }
 
-/* PATTERN_RUNAWAY where it ran away on one field and matched none. */
+/* PATTERN_RUNAWAY or PATTERN_SKIPPED where that befell it on one field and it matched none. */
 static enum pattern_result match_fields(struct sorting *m, size_t rule)
 {
 	const struct compiled_rule *r = &m->s->rules[rule];
@@ -274,8 +276,9 @@ static bool rule_holds(struct sorting *m, size_t i)
 {
 	const struct compiled_rule *r = &m->s->rules[i];
 	enum pattern_result result = match_fields(m, i);
+	bool first_skipped = result == PATTERN_SKIPPED && m->out->nrunaway == 0;
 
-	if (result == PATTERN_RUNAWAY && r->pattern != NULL)
+	if ((result == PATTERN_RUNAWAY || first_skipped) && r->pattern != NULL)
 		add_rule(&m->out->runaway, &m->out->nrunaway, r->rule);
 	if (!r->rule->invert)
 		return result == PATTERN_YES;
@@ -361,14 +364,35 @@ static enum sorter_why place(struct sorting *m, const struct header *h)
 	return SORTED_TO_POSTMASTER;
 }
 
+static void sort(struct sorting *m, const struct header *h, bool quick)
+{
+	*m->out = (struct sorter_verdict){.why = SORTED_TO_POSTMASTER};
+	texts_begin(&m->sc->texts, &m->s->names, h);
+	pattern_matcher_begin(m->sc->matcher, quick);
+	m->out->why = place(m, h);
+}
+
 void sorter_sort(const struct sorter *s, struct sorter_scratch *sc, const struct header *h,
                  const struct config_account *account, bool explain, struct sorter_verdict *out)
 {
 	struct sorting m = {s, sc, account, explain, out, 0};
 
+	sort(&m, h, false);
+}
+
+bool sorter_sort_quick(const struct sorter *s, struct sorter_scratch *sc, const struct header *h,
+                       const struct config_account *account, struct sorter_verdict *out)
+{
+	struct sorting m = {s, sc, account, false, out, 0};
+
 	*out = (struct sorter_verdict){.why = SORTED_TO_POSTMASTER};
-	texts_begin(&sc->texts, &s->names, h);
-	out->why = place(&m, h);
+	if (h->bytes.n > QUICK_BYTES)
+		return false;
+	sort(&m, h, true);
+	if (!pattern_matcher_spent(sc->matcher))
+		return true;
+	sorter_verdict_free(out);
+	return false;
 }
 
 void sorter_verdict_free(struct sorter_verdict *v)

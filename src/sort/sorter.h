@@ -45,13 +45,18 @@ struct sorter_verdict {
 	size_t nrunaway;
 };
 
-/* Rules look at 20,000 fields, at 8 MiB of each one's text and 64 MiB of all; `matches` at 64 KiB of a text. Where a
- * rule runs away, `not` does not make a match of that.
+/* Rules look at 20,000 fields, at 8 MiB of each one's text and 64 MiB of all; `matches` at 64 KiB of a text. What the
+ * patterns of `matches` cost is limited for a message as a whole: to a second or so. Where a rule runs away, or is not
+ * tried any more, `not` does not make a match of that.
  *
  * header: the message as received from the provider. account may be NULL (explain without one). The daemon is never
  * among the users. Borrowed: everything; free the verdict with sorter_verdict_free. */
 void sorter_sort(const struct sorter *s, struct sorter_scratch *sc, const struct header *h,
                  const struct config_account *account, bool explain, struct sorter_verdict *out);
+/* The same, without explaining, in a few milliseconds; false, and nothing to free, where the message needs longer. Then
+ * it is sorter_sort's, beside the loop. */
+bool sorter_sort_quick(const struct sorter *s, struct sorter_scratch *sc, const struct header *h,
+                       const struct config_account *account, struct sorter_verdict *out);
 void sorter_verdict_free(struct sorter_verdict *v);
 
 #endif

@@ -88,6 +88,7 @@ void texts_begin(struct texts *t, const struct field_names *names, const struct 
 	if (t->all.cap > TEXTS_KEEP)
 		buf_free(&t->all);
 	buf_clear(&t->all);
+	t->charset = header_charset(h);
 	memset(t->first, 0xff, names->names.n * sizeof *t->first);
 	for (size_t i = 0; i < h->n && t->n < TEXTS_MAX_FIELDS; i++) {
 		uint32_t id = field_names_id(names, h->v[i].name);
@@ -109,6 +110,11 @@ static size_t new_bits(struct texts *t)
 	return at;
 }
 
+static struct slice text_of(const struct texts *t, const struct field_text *x)
+{
+	return x->n > 0 ? slice_make(t->all.p + x->at, x->n) : slice_of("");
+}
+
 struct slice texts_get(struct texts *t, uint32_t i, const struct filter *f, struct filter_scratch *s)
 {
 	struct field_text *x = &t->v[i];
@@ -117,15 +123,15 @@ struct slice texts_get(struct texts *t, uint32_t i, const struct filter *f, stru
 		size_t room = TEXTS_MAX_ALL - t->all.n;
 		x->at = t->all.n;
 		t->all.max = x->at + (room < TEXTS_MAX_ONE ? room : TEXTS_MAX_ONE);
-		header_decode(&t->all, x->field->value);
+		header_decode_as(&t->all, x->field->value, t->charset);
 		x->n = t->all.n - x->at;
 		x->ready = true;
 		if (f != NULL) {
 			x->bits = new_bits(t);
-			filter_run(f, s, slice_make(t->all.p + x->at, x->n), t->bits + x->bits);
+			filter_run(f, s, text_of(t, x), t->bits + x->bits);
 		}
 	}
-	return slice_make(t->all.p + x->at, x->n);
+	return text_of(t, x);
 }
 
 bool texts_candidate(const struct texts *t, uint32_t i, size_t which)

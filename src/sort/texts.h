@@ -40,7 +40,8 @@ struct texts {
 	size_t n, cap;
 	uint32_t *first, *last; /* by name id */
 	struct buf all;
-	uint64_t *bits; /* candidates of all fields, `words` each */
+	struct slice charset; /* that the message says it has */
+	uint64_t *bits;       /* candidates of all fields, `words` each */
 	size_t nbits, bits_cap, words;
 };
 

@@ -112,7 +112,8 @@ static enum pattern_result match_field(struct naive *n, const struct config_rule
 	size_t at;
 
 	buf_init(&text, SIZE_MAX / 2);
-	header_decode(&text, f->value);
+	header_decode_as(&text, f->value, header_charset(n->h));
+	pattern_matcher_begin(n->matcher, false);
 	enum pattern_result result = pattern_match(p, n->matcher, buf_slice(&text), &at);
 	need(result != PATTERN_YES || at <= text.n);
 	if (!may_match(n, r, buf_slice(&text))) {
@@ -251,7 +252,10 @@ static void check_naive(struct naive *n, const struct sorter_verdict *v)
 {
 	enum sorter_why why = naive_place(n);
 
-	need(v->nrunaway == n->runaway);
+	need(v->nrunaway > 0 || n->runaway == 0);
+	if (v->nrunaway >
+	    0) /* what a message may cost is for all its fields together; the naive way knows no such limit */
+		return;
 	if (has_envelope(n->account, n->h) && why > SORTED_BY_ACCOUNT) {
 		need(v->why > SORTED_BY_ACCOUNT);
 		return;
@@ -270,12 +274,16 @@ static void check_sorted(const struct config *c, const struct header *h, const s
 {
 	struct naive n = {.c = c, .h = h, .account = account, .matcher = pattern_matcher_new()};
 	struct sorter_scratch *fresh = sorter_scratch_new(s);
-	struct sorter_verdict plain, explained, anew;
+	struct sorter_verdict plain, explained, anew, quick;
 
 	need(c->nusers <= sizeof n.has);
 	sorter_sort(s, used, h, account, false, &plain);
 	sorter_sort(s, used, h, account, true, &explained);
 	sorter_sort(s, fresh, h, account, false, &anew);
+	if (sorter_sort_quick(s, used, h, account, &quick)) {
+		need(same_verdict(&plain, &quick));
+		sorter_verdict_free(&quick);
+	}
 	need(plain.nmatches == 0 && same_verdict(&plain, &explained) && same_verdict(&plain, &anew));
 	check_sound(c, &explained);
 	check_naive(&n, &plain);

@@ -267,6 +267,102 @@ static void test_runaway(void **state)
 	stop(&f);
 }
 
+/* What patterns may cost is for all fields of a message together; on the loop's thread it is a few milliseconds. */
+static void test_runaway_on_many_fields(void **state)
+{
+	static const struct {
+		const char *field;
+		size_t times;
+		bool quick;
+	} rows[] = {
+	    {"X: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx y z\r\n", 30000, false},
+	    {"X: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx y z\r\n", 3, false},
+	    {"X: hello\r\n", 1000, true},
+	    {"X: hello\r\n", 100000, false},
+	};
+	struct fixture f;
+
+	(void)state;
+	start(&f, COMMON,
+	      "[rule bad]\nfield = *\nmatches = (x+x+)+y\ndeliver = boris\n"
+	      "[rule also]\nfield = *\nmatches = (x|xx)+z\ndeliver = boris\n"
+	      "[rule good]\nfield = Subject\ncontains = hello\ndeliver = anna\n");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct sorter_verdict v;
+		struct header h;
+		struct buf b;
+		buf_init(&b, 1 << 24);
+		buf_add_str(&b, "Subject: hello\r\n");
+		for (size_t k = 0; k < rows[i].times; k++)
+			buf_add_str(&b, rows[i].field);
+		buf_add_str(&b, "\r\n");
+		header_scan(&h, buf_slice(&b));
+		clock_t began = clock();
+		bool quick = sorter_sort_quick(f.s, f.sc, &h, NULL, &v);
+		assert_true((clock() - began) * 1000 / CLOCKS_PER_SEC < 200);
+		assert_int_equal(quick, rows[i].quick);
+		if (!quick)
+			sorter_sort(f.s, f.sc, &h, NULL, false, &v);
+		assert_true((clock() - began) / CLOCKS_PER_SEC < 4);
+		assert_int_equal(v.users.n, 1);
+		assert_string_equal(v.users.v[0]->name, "anna");
+		assert_int_equal(v.nrunaway > 0, i < 2);
+		sorter_verdict_free(&v);
+		header_free(&h);
+		buf_free(&b);
+	}
+	stop(&f);
+}
+
+/* In `contains` both letters are one, in each case; a pattern means what it says. */
+static void test_yo_is_ye(void **state)
+{
+	(void)state;
+#define IE "\xd0\xb5"
+#define IO "\xd1\x91"
+#define CAP_IE "\xd0\x95"
+#define CAP_IO "\xd0\x81"
+	CHECK("[rule one]\nfield = Subject\ncontains = a." IO "*b\ndeliver = anna\n"
+	      "[rule two]\nfield = Subject\ncontains = " IE "-" CAP_IE "\ndeliver = boris\n"
+	      "[rule three]\nfield = X\nmatches = ^" IO "$\ndeliver = clara\n",
+	      "info", {"Subject: A." IE "*b\r\n\r\n", "R: anna"}, {"Subject: a." CAP_IE "*B\r\n\r\n", "R: anna"},
+	      {"Subject: a." CAP_IO "*b\r\n\r\n", "R: anna"}, {"Subject: a." IO "*b\r\n\r\n", "R: anna"},
+	      {"Subject: ax" IO "*b\r\n\r\n", "P: postmaster"}, {"Subject: " IO "-" IO "\r\n\r\n", "R: boris"},
+	      {"Subject: " CAP_IO "-" CAP_IE "\r\n\r\n", "R: boris"},
+	      {"Subject: =?koi8-r?B?oy2j?=\r\n\r\n", "R: boris"}, {"X: " IE "\r\n\r\n", "P: postmaster"},
+	      {"X: " CAP_IO "\r\n\r\n", "R: clara"});
+}
+
+/* Raw 8-bit is what the message says it is; where it says nothing, or what cannot be, it is guessed. */
+static void test_the_messages_own_charset(void **state)
+{
+	(void)state;
+	CHECK("[rule one]\nfield = Subject\ncontains = Gr\xc3\xbc\xc3\x9f"
+	      "e\ndeliver = anna\n"
+	      "[rule two]\nfield = Subject\ncontains = " SCHET "\ndeliver = boris\n",
+	      "info",
+	      {"Subject: Gr\xfc\xdf"
+	       "e\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\r\n",
+	       "R: anna"},
+	      {"content-type: text/plain;\r\n\tformat=flowed; Charset = \"ISO-8859-15\"\r\nSubject: Gr\xfc\xdf"
+	       "e\r\n\r\n",
+	       "R: anna"},
+	      {"Subject: Gr\xc3\xbc\xc3\x9f"
+	       "e\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\r\n",
+	       "R: anna"},
+	      {"Subject: Gr\x81\xe1"
+	       "e\r\nContent-Type: text/plain; charset=cp437\r\n\r\n",
+	       "R: anna"},
+	      {"Subject: \xf1\xf7\xb8\xf2\r\nContent-Type: text/plain; charset=windows-1251\r\n\r\n", "R: boris"},
+	      {"Subject: \xd3\xde\xa3\xd4\r\nContent-Type: text/plain; charset=KOI8-R\r\n\r\n", "R: boris"},
+	      {"Subject: \xe1\xe7\xf1\xe2\r\nContent-Type: text/html; charset=cp866\r\n\r\n", "R: boris"},
+	      {"Subject: \xd3\xde\xa3\xd4\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n", "R: boris"},
+	      {"Subject: \xd3\xde\xa3\xd4\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n", "R: boris"},
+	      {"Subject: \xd3\xde\xa3\xd4\r\nContent-Type: text/plain; charset=no-such\r\n\r\n", "R: boris"},
+	      {"Subject: \xd3\xde\xa3\xd4\r\nContent-Type: text/plain; xcharset=cp866\r\n\r\n", "R: boris"},
+	      {"Subject: \xd3\xde\xa3\xd4\r\n\r\n", "R: boris"});
+}
+
 static void test_explain(void **state)
 {
 	struct fixture f;
@@ -368,13 +464,23 @@ static void test_pattern_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_contains),          cmocka_unit_test(test_regex_is_taken_literally_in_contains),
-	    cmocka_unit_test(test_matches),           cmocka_unit_test(test_fields),
-	    cmocka_unit_test(test_order_stop_copy),   cmocka_unit_test(test_not),
-	    cmocka_unit_test(test_account_filter),    cmocka_unit_test(test_addresses),
-	    cmocka_unit_test(test_envelope),          cmocka_unit_test(test_unmatched),
-	    cmocka_unit_test(test_runaway),           cmocka_unit_test(test_explain),
-	    cmocka_unit_test(test_explain_long_text), cmocka_unit_test(test_huge_headers),
+	    cmocka_unit_test(test_contains),
+	    cmocka_unit_test(test_regex_is_taken_literally_in_contains),
+	    cmocka_unit_test(test_matches),
+	    cmocka_unit_test(test_fields),
+	    cmocka_unit_test(test_order_stop_copy),
+	    cmocka_unit_test(test_not),
+	    cmocka_unit_test(test_account_filter),
+	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_envelope),
+	    cmocka_unit_test(test_unmatched),
+	    cmocka_unit_test(test_runaway_on_many_fields),
+	    cmocka_unit_test(test_yo_is_ye),
+	    cmocka_unit_test(test_the_messages_own_charset),
+	    cmocka_unit_test(test_runaway),
+	    cmocka_unit_test(test_explain),
+	    cmocka_unit_test(test_explain_long_text),
+	    cmocka_unit_test(test_huge_headers),
 	    cmocka_unit_test(test_pattern_error),
 	};
 
