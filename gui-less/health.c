@@ -8,25 +8,44 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Plugins' text is cut after some kilobytes, and the figures stand behind it. */
+enum { WHY_ENOUGH = 2000, DAY_S = 24 * 3600 };
+
 enum level { LEVEL_OK, LEVEL_WARNING, LEVEL_CRITICAL, LEVEL_UNKNOWN };
 
 struct health {
 	enum level level;
 	struct buf why;         /* "" = all is well */
+	int more;               /* found, and not told in it */
 	int64_t warn, critical; /* seconds in the queue */
 	int64_t queue, age;
 	int accounts, failing;
 };
 
+/* A vertical bar would begin the plugin's figures. */
+static void add_text(struct buf *b, const char *text, size_t most)
+{
+	size_t from = b->n;
+
+	show_text(b, slice_sub(slice_of(text), 0, most), true);
+	for (size_t i = from; i < b->n; i++)
+		if (b->p[i] == '|')
+			b->p[i] = '/';
+}
+
 static void found(struct health *h, enum level level, const char *what, const char *detail)
 {
 	if (level > h->level)
 		h->level = level;
+	if (h->why.n > WHY_ENOUGH) {
+		h->more++;
+		return;
+	}
 	buf_add_str(&h->why, h->why.n > 0 ? "; " : "");
-	show_text(&h->why, slice_sub(slice_of(what), 0, 100), true);
+	add_text(&h->why, what, 100);
 	if (detail[0] != '\0') {
 		buf_add_str(&h->why, ": ");
-		show_text(&h->why, slice_sub(slice_of(detail), 0, 200), true);
+		add_text(&h->why, detail, 200);
 	}
 }
 
@@ -67,6 +86,18 @@ static void look_at_queue(struct health *h, const json_t *r)
 		found(h, h->age >= h->critical ? LEVEL_CRITICAL : LEVEL_WARNING, text, "");
 }
 
+static void look_at_journal(struct health *h, const json_t *r)
+{
+	const json_t *j = json_object_get(r, "journal");
+	int64_t at = client_int(j, "damaged_at");
+
+	if (client_bool(j, "failing"))
+		found(h, LEVEL_WARNING, "the journal cannot be written; the log says why", "");
+	if (at > 0 && client_int(r, "now") - at < DAY_S)
+		found(h, LEVEL_WARNING, "the journal was damaged and begun anew; the old one",
+		      client_text(j, "aside")[0] != '\0' ? client_text(j, "aside") : "is gone");
+}
+
 static void print_line(struct health *h, const json_t *r)
 {
 	static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
@@ -105,7 +136,10 @@ static int check(const struct ctl_options *o, struct health *h)
 			found(h, LEVEL_CRITICAL, "the disk is full: no mail is accepted", "");
 		look_at_accounts(h, r);
 		look_at_queue(h, r);
+		look_at_journal(h, r);
 	}
+	if (h->more > 0)
+		buf_printf(&h->why, "; %d more", h->more);
 	if (h->why.n == 0)
 		buf_printf(&h->why, "%d account%s, %" PRId64 " in the queue", h->accounts, h->accounts == 1 ? "" : "s",
 		           h->queue);

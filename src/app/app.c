@@ -87,6 +87,7 @@ static void open_journal(struct app *a)
 
 	if (a->journal == NULL)
 		a->journal = journal_new(a->loop, path);
+	journal_on_aside(a->journal, app_journal_aside, a);
 	delivery_set_journal(a->delivery, a->journal);
 	free(path);
 }

@@ -25,6 +25,7 @@ struct app {
 	struct workers *crew;          /* what blocks nowhere and takes long all the same: handshakes of TLS */
 	struct database *db;
 	struct journal *journal;
+	int64_t journal_told; /* mono ms: postmaster last heard that its file was damaged; 0 = not yet */
 	struct maildir *maildir;
 	struct delivery *delivery;
 	struct passwords *passwords;
@@ -55,6 +56,7 @@ int app_create_mailboxes(struct app *a, const struct config *c, struct err *e);
 void app_mailbox_trouble(void *app, const char *user, int error);
 /* Postmaster hears that mail could not be stored since then (wall seconds), and why. */
 void app_well_again(void *app, int64_t since, const char *trouble);
+void app_journal_aside(void *app, const char *aside, const char *why); /* journal_on_aside */
 /* What was rebuilt at this start, if anything was. */
 void app_report_rebuild(struct app *a);
 /* The ini file again, into the running program. 0, or -1 with the faults (the caller frees); the old one stays. */

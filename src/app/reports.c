@@ -51,6 +51,29 @@ void app_well_again(void *arg, int64_t since, const char *trouble)
 	free(why);
 }
 
+void app_journal_aside(void *arg, const char *aside, const char *why)
+{
+	struct app *a = arg;
+	bool ru = a->config->russian;
+	char *file = xasprintf("%s/journal.db", a->config->state), *reason = phrase_in(why, ru);
+	const struct letter_value values[] = {{"file", file},
+	                                      {"why", why},
+	                                      {"aside", aside[0] != '\0' ? aside
+	                                                : ru             ? "его больше нет"
+	                                                                 : "it is no longer there"},
+	                                      {NULL, NULL}};
+	int64_t now = clock_mono_ms();
+
+	/* A disk that fails again and again is told once a day; the log has each. A program that is ending tells
+	 * nobody. */
+	if (a->journal != NULL && (a->journal_told == 0 || now - a->journal_told > 24 * 3600 * 1000)) {
+		a->journal_told = now;
+		report_postmaster(a->delivery, a->config, NULL, LETTER_JOURNAL, values);
+	}
+	free(reason);
+	free(file);
+}
+
 void app_report_rebuild(struct app *a)
 {
 	const struct rebuilt *r = &a->rebuilt;

@@ -139,6 +139,18 @@ static json_t *rates(const struct journal *j)
 	return all;
 }
 
+static json_t *journal(struct journal *j)
+{
+	struct journal_state state;
+	json_t *o = json_object();
+
+	journal_state(j, &state);
+	codec_set_bool(o, "failing", state.failing);
+	codec_set_int(o, "damaged_at", state.aside_at);
+	codec_set_text(o, "aside", state.aside);
+	return o;
+}
+
 json_t *control_metrics_render(struct control *c)
 {
 	json_t *o = control_status_render(c);
@@ -146,6 +158,7 @@ json_t *control_metrics_render(struct control *c)
 	codec_set_bool(o, "room", delivery_has_room(c->deps.digest.delivery, 0));
 	json_object_set_new(o, "totals", totals(c->deps.journal));
 	json_object_set_new(o, "rates", rates(c->deps.journal));
+	json_object_set_new(o, "journal", journal(c->deps.journal));
 	codec_set_int(o, "journal_lost", (int64_t)journal_totals(c->deps.journal)->lost);
 	return o;
 }

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -45,6 +46,9 @@ struct journal {
 	struct question *questions, **last_question;
 	bool ending;
 	uint64_t lost;
+	struct journal_state state;
+	void (*on_aside)(void *arg, const char *aside, const char *why);
+	void *on_aside_arg;
 	/* the loop's */
 	struct journal_totals totals;
 	struct minute minutes[JOURNAL_RATE_MINUTES];
@@ -88,6 +92,8 @@ static void ask(struct journal *j, struct question *q)
 	struct db_conn *c = store_conn(j->store, &q->e);
 
 	q->rc = c != NULL ? q->fn(c, q->arg, &q->e) : -1;
+	if (c != NULL && q->rc != 0)
+		store_failed(j->store, &q->e);
 	loop_post(q->loop, answer, q);
 }
 
@@ -107,6 +113,7 @@ static void work(struct journal *j, struct journal_note *notes, struct question 
 	}
 	pthread_mutex_lock(&j->lock);
 	j->lost += lost;
+	j->state.failing = store_failing(j->store);
 }
 
 static void *run(void *arg)
@@ -128,6 +135,55 @@ static void *run(void *arg)
 	}
 	pthread_mutex_unlock(&j->lock);
 	return NULL;
+}
+
+/* ---- files put aside ---- */
+
+/* The journal itself may have been freed meanwhile. */
+struct aside {
+	void (*fn)(void *arg, const char *aside, const char *why);
+	void *arg;
+	char *name, *why;
+};
+
+static void tell_aside(void *arg)
+{
+	struct aside *a = arg;
+
+	if (a->fn != NULL)
+		a->fn(a->arg, a->name, a->why);
+	free(a->name);
+	free(a->why);
+	free(a);
+}
+
+/* On the thread. */
+static void on_aside(void *arg, const char *name, const char *why)
+{
+	struct journal *j = arg;
+	struct aside *a = xcalloc(1, sizeof *a);
+
+	pthread_mutex_lock(&j->lock);
+	*a = (struct aside){j->on_aside, j->on_aside_arg, xstrdup(name), xstrdup(why)};
+	j->state.aside_at = clock_wall_s();
+	snprintf(j->state.aside, sizeof j->state.aside, "%s", name);
+	pthread_mutex_unlock(&j->lock);
+	loop_post(j->loop, tell_aside, a);
+}
+
+void journal_on_aside(struct journal *j, void (*fn)(void *arg, const char *aside, const char *why), void *arg)
+{
+	pthread_mutex_lock(&j->lock);
+	j->on_aside = fn;
+	j->on_aside_arg = arg;
+	pthread_mutex_unlock(&j->lock);
+}
+
+void journal_state(struct journal *j, struct journal_state *out)
+{
+	pthread_mutex_lock(&j->lock);
+	*out = j->state;
+	pthread_mutex_unlock(&j->lock);
 }
 
 /* ---- life ---- */
@@ -156,6 +212,7 @@ struct journal *journal_new(struct loop *l, const char *path)
 
 	j->loop = l;
 	j->store = store_new(path);
+	store_on_aside(j->store, on_aside, j);
 	j->last = &j->first;
 	j->last_question = &j->questions;
 	start_thread(j);

@@ -88,6 +88,15 @@ struct journal_totals { /* since the start */
 	uint64_t lost; /* notes that could not be written */
 };
 const struct journal_totals *journal_totals(const struct journal *j);
+struct journal_state {
+	bool failing;     /* what was noted last could not be written */
+	int64_t aside_at; /* wall seconds: when a damaged file was last put aside; 0 = not since the start */
+	char aside[256];  /* its new name; "" = it had been removed */
+};
+void journal_state(struct journal *j, struct journal_state *out);
+/* fn for each file that was found damaged, on the loop's thread: the name under which it was put aside ("" = it had
+ * been removed), and why. */
+void journal_on_aside(struct journal *j, void (*fn)(void *arg, const char *aside, const char *why), void *arg);
 /* Of each of the last JOURNAL_RATE_MINUTES minutes, the oldest first; the last one is not over. */
 void journal_rates(const struct journal *j, enum journal_kind kind, unsigned out[static JOURNAL_RATE_MINUTES]);
 

@@ -4,26 +4,40 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "disk/conn.h"
 #include "mail/header.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
 	PAGE = 4096,
 	PAGES_MAX = JOURNAL_BYTES / PAGE,
 	PAGES_FULL = PAGES_MAX - PAGES_MAX / 16, /* pages in use from which the oldest go */
 	PRUNE_EVERY = 1000,                      /* notes between two looks at the size */
-	LIST_MAX = 64 * 1024,
+	LIST_MAX = 4 * 1024 * 1024,
 	SUBJECT_MAX = 400,
 	REOPEN_MS = 10000,
+	SALVAGE_MS = 5000, /* notes wait meanwhile */
 	DAY_MS = 24 * 3600 * 1000
+};
+
+struct place { /* which file a name stands for */
+	dev_t dev;
+	ino_t ino; /* 0: none */
 };
 
 struct store {
 	char *path;
 	struct db_conn *conn;
+	struct place file, wal; /* those that conn has open */
+	sqlite3_int64 size;     /* of the file; it never shrinks by itself */
+	void (*on_aside)(void *arg, const char *aside, const char *why);
+	void *on_aside_arg;
+	char *aside;       /* put aside, and not looked through yet; NULL = none */
 	bool failing;      /* said already */
 	int64_t next_open; /* mono ms */
 	unsigned since_prune;
@@ -61,6 +75,7 @@ void store_free(struct store **sp)
 	if (s == NULL)
 		return;
 	conn_close(&s->conn);
+	free(s->aside);
 	free(s->path);
 	free(s);
 	*sp = NULL;
@@ -71,8 +86,8 @@ void store_free(struct store **sp)
 static int set_up(struct db_conn *c, struct err *e)
 {
 	char *limit = xasprintf("PRAGMA max_page_count=%d", PAGES_MAX);
-	/* The journal may lose its last moments, not its past. */
-	int rc = db_exec(c, "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=500", e);
+	/* The journal may lose its last moments, not its past. A small cache: what became of the file is soon seen. */
+	int rc = db_exec(c, "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=500; PRAGMA cache_size=50", e);
 
 	if (rc == 0)
 		rc = db_exec(c, limit, e);
@@ -91,29 +106,244 @@ static int open_once(struct store *s, struct err *e)
 	return -1;
 }
 
-static int put_aside(struct store *s, struct err *e)
-{
-	char *aside = xasprintf("%s.damaged-%lld", s->path, (long long)clock_wall_s());
-	int rc = database_set_aside(s->path, aside, e);
+/* ---- is it still the file? ---- */
 
-	if (rc == 0)
-		log_error("journal.damaged", kv_s("moved_to", aside));
-	free(aside);
+static struct place place_of(const char *path, const char *suffix)
+{
+	char *name = xasprintf("%s%s", path, suffix);
+	struct stat st;
+	struct place p = {0, 0};
+
+	if (lstat(name, &st) == 0 && S_ISREG(st.st_mode))
+		p = (struct place){st.st_dev, st.st_ino};
+	free(name);
+	return p;
+}
+
+static bool same_place(struct place a, struct place b)
+{
+	return a.dev == b.dev && a.ino == b.ino;
+}
+
+/* Whether both names still stand for what is open: what is written into a removed file is lost with the next start. The
+ * log is made with the first commit. */
+static bool still_there(struct store *s)
+{
+	struct place wal = place_of(s->path, "-wal");
+
+	if (s->wal.ino == 0)
+		s->wal = wal;
+	return same_place(s->file, place_of(s->path, "")) && same_place(s->wal, wal);
+}
+
+/* Whether it still begins as a database does, and is no shorter than before: what SQLite keeps in memory would hide
+ * that until the next start. By SQLite's own descriptor, since closing another one would give up its locks. */
+static bool looks_whole(struct store *s)
+{
+	static const char magic[16] = "SQLite format 3";
+	sqlite3_file *f = NULL;
+	sqlite3_int64 size = 0;
+	char head[sizeof magic];
+
+	if (sqlite3_file_control(db_handle(s->conn), "main", SQLITE_FCNTL_FILE_POINTER, &f) != SQLITE_OK || f == NULL ||
+	    f->pMethods == NULL || f->pMethods->xFileSize(f, &size) != SQLITE_OK)
+		return true; /* the next statement says what is wrong */
+	if (size < s->size)
+		return false;
+	s->size = size;
+	return size < (sqlite3_int64)sizeof head || f->pMethods->xRead(f, head, sizeof head, 0) != SQLITE_OK ||
+	       memcmp(head, magic, sizeof magic) == 0;
+}
+
+static bool is_no_file(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
+/* ---- putting aside ---- */
+
+static void tell(struct store *s, const char *aside, const char *why)
+{
+	log_error("journal.damaged", kv_s("why", why), kv_s("moved_to", aside), kv_s("effect", "a new one is begun"));
+	if (s->on_aside != NULL)
+		s->on_aside(s->on_aside_arg, aside, why);
+}
+
+static int put_aside(struct store *s, const char *why, struct err *e)
+{
+	char name[RANDOM_NAME_MAX];
+
+	random_name(name);
+	char *aside = xasprintf("%s.damaged-%s", s->path, name);
+	int rc = database_set_aside(s->path, aside, e);
+	if (rc == 0) {
+		tell(s, access(aside, F_OK) == 0 ? aside : "", why);
+		free(s->aside);
+		s->aside = aside;
+		s->size = 0;
+	} else {
+		free(aside);
+	}
 	return rc;
+}
+
+/* Damage that no statement of ours would meet for a while. */
+static int check(struct db_conn *c, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c, "PRAGMA quick_check(1)", e);
+	int rc = 0;
+
+	if (st == NULL)
+		return -1;
+	int step = sqlite3_step(st);
+	const char *says = step == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+	if (step != SQLITE_ROW)
+		rc = conn_error(c, "the journal", e);
+	else if (says == NULL || strcmp(says, "ok") != 0)
+		rc = err_set(e, SQLITE_CORRUPT, "the journal is damaged: %.200s", says != NULL ? says : "");
+	sqlite3_reset(st);
+	return rc;
+}
+
+static int open_checked(struct store *s, struct err *e)
+{
+	if (open_once(s, e) != 0)
+		return -1;
+	if (check(s->conn, e) != 0) {
+		conn_close(&s->conn);
+		return -1;
+	}
+	s->file = place_of(s->path, "");
+	s->wal = place_of(s->path, "-wal");
+	return 0;
+}
+
+/* ---- what can still be read ---- */
+
+/* The newest rows first, up to the first one that cannot be read. */
+static size_t take_rows(struct db_conn *from, struct db_conn *to, const char *select, const char *insert, int64_t until)
+{
+	struct err e;
+	sqlite3_stmt *in = db_stmt(from, select, &e), *out = db_stmt(to, insert, &e);
+	size_t n = 0;
+
+	if (in == NULL || out == NULL)
+		return 0;
+	for (; clock_mono_ms() < until && sqlite3_step(in) == SQLITE_ROW; n++) {
+		for (int i = 0; i < sqlite3_bind_parameter_count(out); i++)
+			sqlite3_bind_value(out, i + 1, sqlite3_column_value(in, i));
+		if (db_step(to, out, &e) != 0)
+			break;
+	}
+	sqlite3_reset(in);
+	return n;
+}
+
+/* Takes over what can be read of the file that was put aside. */
+static void salvage(struct store *s)
+{
+	static const char *const tables[][2] = {
+	    {"SELECT * FROM message ORDER BY n DESC",
+	     "INSERT OR IGNORE INTO message VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+	    {"SELECT * FROM queued ORDER BY id DESC", "INSERT OR IGNORE INTO queued VALUES(?, ?, ?)"},
+	    {"SELECT * FROM event ORDER BY n DESC", "INSERT OR IGNORE INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?)"}};
+	struct err e;
+	struct db_conn *old = access(s->aside, F_OK) == 0 ? conn_open(s->aside, true, &e) : NULL;
+	int64_t until = clock_mono_ms() + SALVAGE_MS;
+	size_t n = 0;
+
+	if (old != NULL && db_exec(s->conn, "BEGIN", &e) == 0) {
+		for (size_t i = 0; i < 3; i++)
+			n += take_rows(old, s->conn, tables[i][0], tables[i][1], until);
+		if (db_exec(s->conn, "COMMIT", &e) != 0)
+			db_exec(s->conn, "ROLLBACK", NULL);
+		else
+			log_info("journal.salvaged", kv_u("rows", n));
+	}
+	conn_close(&old);
+	free(s->aside);
+	s->aside = NULL;
+}
+
+static int open_or_begin(struct store *s, struct err *e)
+{
+	if (is_no_file(s->path))
+		err_set(e, SQLITE_NOTADB, "%s is no file", s->path);
+	else if (open_checked(s, e) == 0)
+		return 0;
+	if (!database_is_damage(e))
+		return -1;
+	const char *why = is_no_file(s->path) ? "it is no file" : sqlite3_errstr(e->code & 0xff);
+	return put_aside(s, why, e) == 0 && open_checked(s, e) == 0 ? 0 : -1;
+}
+
+/* A removed or replaced file is let go of. What took its place is opened, or put aside where it is none of ours.
+ * Closing saves what a removed log held. */
+static void let_go_of_a_lost_one(struct store *s)
+{
+	struct err e;
+
+	if (s->conn == NULL)
+		return;
+	bool there = still_there(s);
+	if (there && looks_whole(s))
+		return;
+	struct place now = place_of(s->path, "");
+	conn_close(&s->conn);
+	s->next_open = 0;
+	s->size = 0;
+	if (there)
+		put_aside(s, "it was overwritten while the program ran", &e);
+	else if (same_place(s->file, now))
+		log_warning("journal.log_removed", kv_s("effect", "it is opened anew"));
+	else if (now.ino != 0)
+		tell(s, "", "it was replaced while the program ran");
+	else if (!is_no_file(s->path))
+		tell(s, "", "it was removed while the program ran");
 }
 
 struct db_conn *store_conn(struct store *s, struct err *e)
 {
+	let_go_of_a_lost_one(s);
 	if (s->conn != NULL)
 		return s->conn;
 	if (clock_mono_ms() < s->next_open) {
 		err_set(e, 0, "the journal cannot be opened; the log says why");
 		return NULL;
 	}
-	if (open_once(s, e) == 0 || (database_is_damage(e) && put_aside(s, e) == 0 && open_once(s, e) == 0))
+	if (open_or_begin(s, e) == 0) {
+		if (s->aside != NULL)
+			salvage(s);
 		return s->conn;
+	}
 	s->next_open = clock_mono_ms() + REOPEN_MS;
 	return NULL;
+}
+
+void store_failed(struct store *s, struct err *e)
+{
+	struct err why = *e, failure;
+
+	/* Whatever it is (damage, a full disk, an emptied file), opening it anew is the way to find out. */
+	conn_close(&s->conn);
+	if (!database_is_damage(&why))
+		return;
+	if (put_aside(s, sqlite3_errstr(why.code & 0xff), &failure) == 0)
+		err_set(e, why.code, "%.200s; the damaged file was put aside, and a new journal is begun", why.text);
+	s->next_open = 0;
+}
+
+void store_on_aside(struct store *s, void (*fn)(void *arg, const char *aside, const char *why), void *arg)
+{
+	s->on_aside = fn;
+	s->on_aside_arg = arg;
+}
+
+bool store_failing(const struct store *s)
+{
+	return s->failing;
 }
 
 /* ---- writing ---- */
@@ -295,21 +525,27 @@ static size_t failed(struct store *s, const struct journal_note *notes, const st
 	if (!s->failing)
 		log_error("journal.failed", kv_s("error", e->text), kv_s("effect", "mail goes on; this is said once"));
 	s->failing = true;
-	/* Whatever it is (a full disk, a damaged or removed file), opening it anew is the way to find out. */
-	conn_close(&s->conn);
 	return length(notes);
+}
+
+static int write_once(struct store *s, const struct journal_note *notes, struct err *e)
+{
+	if (store_conn(s, e) == NULL)
+		return -1;
+	int rc = write_all(s->conn, notes, e);
+	if (rc != 0 && (e->code & 0xff) == SQLITE_FULL && drop_oldest(s->conn, INT64_MAX, e) == 0)
+		rc = write_all(s->conn, notes, e);
+	if (rc != 0)
+		store_failed(s, e);
+	return rc;
 }
 
 size_t store_write(struct store *s, const struct journal_note *notes)
 {
 	struct err e = {0, ""};
 
-	if (store_conn(s, &e) == NULL)
-		return failed(s, notes, &e);
-	int rc = write_all(s->conn, notes, &e);
-	if (rc != 0 && (e.code & 0xff) == SQLITE_FULL && drop_oldest(s->conn, INT64_MAX, &e) == 0)
-		rc = write_all(s->conn, notes, &e);
-	if (rc != 0)
+	/* Once more into the file that was opened or begun anew. */
+	if (write_once(s, notes, &e) != 0 && write_once(s, notes, &e) != 0)
 		return failed(s, notes, &e);
 	if (s->failing)
 		log_info("journal.works");

@@ -198,6 +198,20 @@ static const struct letter letters[LETTER_KINDS] = {
                                {"Папка исходящей почты снова на месте",
                                 "Файлы исходящих писем снова читаются: {folder}. Всё, что ждало, отправляется. Делать\n"
                                 "ничего не нужно.\n"}},
+    [LETTER_JOURNAL] = {{"The journal was damaged; a new one was begun",
+                         "The file with the journal, {file}, can no longer be used:\n"
+                         "{why}\n\n"
+                         "Mail is not affected. Of what `ofmctl journal` and `ofmctl report` knew, only that is left\n"
+                         "which could still be read.\n"
+                         "The damaged file: {aside}\n\n"
+                         "If nobody has touched the file, check the disk: dmesg, smartctl, fsck.\n"},
+                        {"Журнал был повреждён; начат новый",
+                         "Файл журнала {file} больше нельзя использовать:\n"
+                         "{why}\n\n"
+                         "На почту это не влияет. Из того, что показывали `ofmctl journal` и `ofmctl report`,\n"
+                         "осталось только то, что ещё удалось прочитать.\n"
+                         "Повреждённый файл: {aside}\n\n"
+                         "Если этот файл никто не трогал, проверьте диск: dmesg, smartctl, fsck.\n"}},
     [LETTER_LINE_UP] = {{"Line: the up command failed",
                          "The command [connection] up failed: {why}.\n\n"
                          "Nothing was collected or sent; the next sync tries again. Run the command by hand and see\n"

@@ -160,9 +160,45 @@ def test_mail_goes_on_without_a_journal(gateway, trouble):
         g.send("anna@office.lan", ["boris"], message(f"m{i}"))
         time.sleep(0.3)
     assert len(g.wait_box("boris", 5)) == 5
-    if trouble == "folder":
-        p = g.ctl("journal")
-        assert p.returncode == 1 and "journal" in p.stderr
-        assert g.log().count("journal.failed") == 1
-    else:
-        assert len(messages(g)) == 5 and list(g.home.glob("state/journal.db.damaged-*"))
+    assert [m["subject"] for m in messages(g, "--to", "boris")] == [f"m{i}" for i in range(5)]
+    assert list(g.home.glob("state/journal.db.damaged-*"))
+
+
+@pytest.mark.parametrize("how", ["dd if=/dev/urandom of=$F bs=4096 count=50 conv=notrunc status=none", "truncate -s 100 $F",
+                                 "rm -f $F $F-wal $F-shm", "rm -f $F && mkdir $F"])
+def test_damage_is_told_and_entries_go_on(gateway, how):
+    g = gateway()
+    g.send("anna@office.lan", ["boris"], message("before"))
+    assert [m["subject"] for m in messages(g)] == ["before"]
+    assert "OFMSRV OK" in g.ctl_ok("health")
+    subprocess.run(["sh", "-c", how], env={"F": str(g.home / "state/journal.db"), "PATH": "/usr/bin:/bin"}, check=True)
+    g.send("anna@office.lan", ["boris"], message("behind"))
+    assert "behind" in [m["subject"] for m in messages(g)]
+    p = g.ctl("health")
+    assert p.returncode == 1 and "the journal was damaged" in p.stdout
+    assert g.log().count("journal.damaged") == 1
+    assert b"journal.db" in g.wait_box("postmaster", 1)[0]
+    g.restart()
+    g.send("anna@office.lan", ["boris"], message("last"))
+    assert {"behind", "last"} <= {m["subject"] for m in messages(g)}
+    assert len([m for m in g.box("postmaster") if b"journal" in m]) == 1
+
+
+def test_a_journal_that_cannot_be_read_is_an_error(gateway):
+    """Not an answer with what could be read of it."""
+    g = gateway()
+    with g.smtp() as s:
+        for i in range(800):
+            s.mail("anna@office.lan", ["boris"], message("a subject of some length " * 12))
+    assert len(messages(g)) == 800
+    g.restart()
+    assert len(messages(g)) == 800  # it is open now
+    with open(g.home / "state/journal.db", "r+b") as f:
+        f.seek(20 * 4096)
+        f.write(b"\xee" * 4096 * 12)
+    for args in (("journal",), ("journal", "--json"), ("report",)):
+        p = g.ctl(*args)
+        if p.returncode != 0:
+            break
+    assert p.returncode == 1 and "the journal" in p.stderr and "put aside" in p.stderr
+    assert g.ctl("journal").returncode == 0, "the next question is answered from the new one"
