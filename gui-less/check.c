@@ -1,7 +1,9 @@
 #include "check.h"
 
 #include "base/alloc.h"
+#include "client.h"
 #include "config/config.h"
+#include "show.h"
 #include "sort/sorter.h"
 #include "store/installation.h"
 
@@ -18,7 +20,7 @@ static void print_lines(const char *file, const struct config_findings *found)
 
 	for (size_t i = 0; i < found->n; i++) {
 		char *line = config_finding_format(file, &found->v[i]);
-		puts(line);
+		show_line(stdout, line);
 		free(line);
 		warnings += !found->v[i].fault;
 	}
@@ -40,8 +42,7 @@ static void print_json(const char *file, const struct config_findings *found)
 		                                      f->fault ? "fault" : "warning", "line", (int)f->line, "section",
 		                                      f->section, "key", f->key, "text", f->text));
 	}
-	json_dumpf(all, stdout, JSON_INDENT(1));
-	putchar('\n');
+	client_dump_json(all, JSON_INDENT(1));
 	json_decref(all);
 }
 

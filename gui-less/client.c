@@ -2,9 +2,11 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "control/socket.h"
 #include "endpoint.h"
 #include "progress.h"
+#include "show.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,6 +19,7 @@
 struct client {
 	int fd;
 	bool quiet; /* shows no progress of its own */
+	bool tty;   /* a person waits, as long as the terminal is there */
 	struct codec_lines lines;
 };
 
@@ -64,6 +67,7 @@ struct client *client_open(const struct ctl_options *o)
 	} else {
 		c = xcalloc(1, sizeof *c);
 		c->fd = fd;
+		c->tty = isatty(STDOUT_FILENO) == 1;
 		codec_lines_init(&c->lines, CODEC_REPLY_MAX);
 	}
 	free(path);
@@ -115,15 +119,15 @@ static int send_all(int fd, const char *p, size_t n)
 }
 
 /* Shows on a terminal that time passes. false: nothing came for so many seconds. */
-static bool wait_for(struct client *c, struct pollfd *p, int patience)
+static bool wait_for(struct client *c, struct pollfd p[static 2], int patience)
 {
 	struct progress_bar bar = progress_begin("waiting for ofmsrv");
 	bool came = false;
 
 	if (c->quiet)
-		return poll(p, 1, patience > 0 ? patience * 1000 : -1) != 0;
+		return poll(p, 2, patience > 0 ? patience * 1000 : -1) != 0;
 	while (!came && (patience <= 0 || clock_mono_ms() - bar.since < patience * 1000L)) {
-		came = poll(p, 1, 200) != 0;
+		came = poll(p, 2, 200) != 0;
 		progress_show(&bar, 0, 0);
 	}
 	progress_end(&bar);
@@ -134,12 +138,18 @@ static bool wait_for(struct client *c, struct pollfd *p, int patience)
 static int receive(struct client *c, int patience)
 {
 	char chunk[65536];
-	struct pollfd p = {.fd = c->fd, .events = POLLIN};
+	struct pollfd p[2] = {{.fd = c->fd, .events = POLLIN}, {.fd = c->tty ? STDOUT_FILENO : -1}};
 
-	if (!wait_for(c, &p, patience)) {
+	if (!wait_for(c, p, patience)) {
 		ctl_error("the daemon has not answered for %d seconds", patience);
 		return -1;
 	}
+	if ((p[1].revents & (POLLERR | POLLHUP)) != 0) {
+		ctl_error("the terminal has gone");
+		return -1;
+	}
+	if ((p[0].revents & (POLLIN | POLLERR | POLLHUP)) == 0)
+		return 1; /* a signal */
 	ssize_t n = recv(c->fd, chunk, sizeof chunk, 0);
 	if (n < 0 && errno == EINTR)
 		return 1;
@@ -245,9 +255,26 @@ bool client_bool(const json_t *o, const char *key)
 	return json_is_true(json_object_get(o, key));
 }
 
+/* JSON escapes C0 by itself; the rest of what acts on a terminal or hides text becomes \\uXXXX as well. */
+void client_dump_json(const json_t *o, size_t flags)
+{
+	char *text = json_dumps(o, flags);
+	struct slice s = slice_of(text != NULL ? text : "null");
+	uint32_t cp;
+
+	for (size_t at = 0, n; at < s.n; at += n) {
+		n = utf8_next(s, at, &cp);
+		if (n > 0 && cp != '\n' && cp < 0x10000 && show_unsafe(cp))
+			printf("\\u%04x", cp);
+		else
+			fwrite(s.p + at, 1, n = n > 0 ? n : 1, stdout);
+	}
+	putchar('\n');
+	free(text);
+}
+
 void client_print_json(json_t *reply)
 {
 	json_object_del(reply, "ok");
-	json_dumpf(reply, stdout, JSON_INDENT(2));
-	putchar('\n');
+	client_dump_json(reply, JSON_INDENT(2));
 }

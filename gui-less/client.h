@@ -32,6 +32,7 @@ const char *client_text(const json_t *o, const char *key);
 int64_t client_int(const json_t *o, const char *key);
 bool client_bool(const json_t *o, const char *key);
 /* For --json: the reply without its "ok", indented, on stdout. */
+void client_dump_json(const json_t *o, size_t flags);
 void client_print_json(json_t *reply);
 
 #endif

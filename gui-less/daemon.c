@@ -1,6 +1,7 @@
 /* What acts on the daemon as a whole: reload, stop. */
 #include "client.h"
 #include "reload.h"
+#include "show.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,12 +9,15 @@
 /* One "ofmctl: " line each would only repeat the file's name further right. */
 static void put_lines(const char *text)
 {
-	size_t n = strlen(text);
+	struct buf b;
 
 	fflush(stdout);
-	fputs(text, stderr);
-	if (n > 0 && text[n - 1] != '\n')
-		fputc('\n', stderr);
+	buf_init(&b, 1024 * 1024);
+	show_text(&b, slice_of(text), false);
+	if (b.n > 0 && b.p[b.n - 1] != '\n')
+		buf_add_char(&b, '\n');
+	fputs(buf_str(&b), stderr);
+	buf_free(&b);
 }
 
 int reload_daemon(struct client *c)

@@ -2,14 +2,16 @@
 
 #include "base/alloc.h"
 #include "base/slice.h"
+#include "prompt.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <termios.h>
 #include <unistd.h>
+
+enum { SECRET_LINE = 16 * 1024 };
 
 static FILE *screen(void)
 {
@@ -72,19 +74,23 @@ char *dialog_ask_fit(struct dialog *d, const char *question, const char *fallbac
 
 static char *ask_secret(struct dialog *d, const char *question)
 {
-	struct termios before, quiet;
-	bool hidden = tcgetattr(STDIN_FILENO, &before) == 0;
+	char line[SECRET_LINE], *answer;
 
-	dialog_say("%s: ", question);
-	quiet = before;
-	quiet.c_lflag &= ~(tcflag_t)ECHO;
-	if (hidden)
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-	char *answer = read_answer(d);
-	if (hidden)
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-	dialog_say("\n");
-	return answer != NULL ? answer : xstrdup("");
+	if (isatty(STDIN_FILENO) != 1) {
+		dialog_say("%s: ", question);
+		answer = read_answer(d);
+		dialog_say("\n");
+		return answer != NULL ? answer : xstrdup("");
+	}
+	char *prompt = xasprintf("%s: ", question);
+	if (!prompt_hidden(screen(), prompt, line, sizeof line)) {
+		line[0] = '\0';
+		d->ended = true;
+	}
+	free(prompt);
+	answer = slice_dup(slice_trim(slice_of(line)));
+	explicit_bzero(line, sizeof line);
+	return answer;
 }
 
 char *dialog_secret(struct dialog *d, const char *question, const struct dialog_fit *fit)

@@ -1,6 +1,7 @@
 #include "explain.h"
 
 #include "base/alloc.h"
+#include "client.h"
 #include "local.h"
 #include "message_file.h"
 #include "sort/sorter.h"
@@ -194,8 +195,7 @@ static void print_json(const struct explanation *x)
 	json_t *all = json_pack("{s:o, s:s?, s:o, s:s, s:o, s:o, s:o}", "file", json_text(x->file), "account",
 	                        x->account != NULL ? x->account->label : NULL, "users", json_users(&v->users), "why",
 	                        why_word(v->why), "rules", rules, "addresses", addresses, "runaway", runaway);
-	json_dumpf(all, stdout, JSON_INDENT(1));
-	putchar('\n');
+	client_dump_json(all, JSON_INDENT(1));
 	json_decref(all);
 }
 

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* A line is for people; --json names all. */
+enum { RECIPIENTS_TOLD = 20 };
+
 static void put(struct buf *out, const char *text, size_t most)
 {
 	show_text(out, slice_sub(slice_of(text), 0, most), true);
@@ -65,6 +68,21 @@ static void add_recipient(struct buf *out, const json_t *r, bool held)
 		buf_printf(out, ", %lld tries", (long long)tries);
 }
 
+/* Of those who are not named: state: how many. */
+static void count_rest(json_t *rest, const char *state, int64_t n)
+{
+	if (n > 0)
+		json_object_set_new(rest, state, json_integer(client_int(rest, state) + n));
+}
+
+static void add_rest(struct buf *out, json_t *rest)
+{
+	const char *state;
+	json_t *n;
+
+	json_object_foreach(rest, state, n) buf_printf(out, "; %lld more: %s", (long long)json_integer_value(n), state);
+}
+
 void fate_add(struct buf *out, const json_t *m)
 {
 	const json_t *boxes = json_object_get(m, "delivered"), *copies = json_object_get(m, "copies");
@@ -80,11 +98,21 @@ void fate_add(struct buf *out, const json_t *m)
 		buf_add_str(out, "; copy to ");
 		fate_names(out, copies, 10);
 	}
+	size_t told = 0;
+	json_t *rest = json_object();
 	json_array_foreach(json_object_get(m, "outgoing"), i, q)
 	{
 		json_array_foreach(json_object_get(q, "recipients"), k, r)
-		    add_recipient(out, r, client_bool(q, "held"));
+		{
+			if (told++ < RECIPIENTS_TOLD)
+				add_recipient(out, r, client_bool(q, "held"));
+			else
+				count_rest(rest, client_text(r, "state"), 1);
+		}
+		count_rest(rest, "not shown", client_int(q, "recipients_more"));
 	}
+	add_rest(out, rest);
+	json_decref(rest);
 }
 
 void fate_line(struct buf *out, const json_t *m)

@@ -8,6 +8,7 @@
 #include "message_file.h"
 #include "probe.h"
 #include "providers.h"
+#include "show.h"
 #include "store/passwords.h"
 
 #include <errno.h>
@@ -369,7 +370,7 @@ static void say_faults(const struct ctl_options *o, const struct config_findings
 {
 	for (size_t i = 0; i < found->n; i++) {
 		char *line = config_finding_format(o->file, &found->v[i]);
-		fprintf(stderr, "%s\n", line);
+		show_line(stderr, line);
 		free(line);
 	}
 }

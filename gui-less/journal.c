@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "client.h"
 #include "fate.h"
+#include "show.h"
 #include "when.h"
 
 #include <stdio.h>
@@ -27,19 +28,35 @@ static const char *const csv_columns[] = {"time",   "id",      "kind",      "sta
                                           "to",     "subject", "size",      "peer",     "account",
                                           "sorted", "reply",   "delivered", "outgoing", "message_id"};
 
+/* Spreadsheets take what begins so for a formula. The wide forms are the same to some. */
+static bool is_formula(const char *text)
+{
+	static const char *const wide[] = {"\uff1d", "\uff0b", "\uff0d", "\uff20"};
+
+	for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
+		if (strncmp(text, wide[i], strlen(wide[i])) == 0)
+			return true;
+	return text[0] != '\0' && strchr("=+-@\t\r\n", text[0]) != NULL;
+}
+
+/* Strangers wrote it: no formula, and nothing that acts on a terminal. */
 static void csv_field(const char *text)
 {
-	if (text[strcspn(text, ",\"\r\n")] == '\0') {
-		fputs(text, stdout);
-		return;
-	}
-	putchar('"');
-	for (; *text != '\0'; text++) {
-		if (*text == '"')
+	struct buf b;
+
+	buf_init(&b, SIZE_MAX / 16);
+	if (is_formula(text))
+		buf_add_char(&b, '\'');
+	show_text(&b, slice_of(text), true);
+	bool quoted = strpbrk(buf_str(&b), ",\"") != NULL;
+	fputs(quoted ? "\"" : "", stdout);
+	for (size_t i = 0; i < b.n; i++) {
+		if (b.p[i] == '"')
 			putchar('"');
-		putchar(*text);
+		putchar(b.p[i]);
 	}
-	putchar('"');
+	fputs(quoted ? "\"" : "", stdout);
+	buf_free(&b);
 }
 
 static void csv_list(struct buf *b, const json_t *list, const char *key)
@@ -84,7 +101,7 @@ static void print_csv(const json_t *m)
 {
 	struct buf b;
 
-	buf_init(&b, 1024 * 1024);
+	buf_init(&b, SIZE_MAX / 16);
 	for (size_t i = 0; i < sizeof csv_columns / sizeof csv_columns[0]; i++) {
 		fputs(i > 0 ? "," : "", stdout);
 		csv_field(csv_value(m, csv_columns[i], &b));
@@ -106,7 +123,7 @@ static void print_line(const json_t *m)
 {
 	struct buf b;
 
-	buf_init(&b, 1024 * 1024);
+	buf_init(&b, SIZE_MAX / 16);
 	fate_line(&b, m);
 	puts(buf_str(&b));
 	buf_free(&b);
@@ -120,8 +137,7 @@ static void print_one(struct printing *p, json_t *m)
 	} else if (p->form == FORM_LINES) {
 		print_line(m);
 	} else if (p->follow) {
-		json_dumpf(m, stdout, JSON_COMPACT);
-		putchar('\n');
+		client_dump_json(m, JSON_COMPACT);
 	} else {
 		json_array_append(p->all, m);
 	}
@@ -165,7 +181,7 @@ static int keep_following(struct client *c, struct control_request *r, struct pr
 {
 	r->follow = true;
 	for (;;) {
-		if (fflush(stdout) != 0)
+		if (fflush(stdout) != 0 || show_reader_left())
 			return 0; /* who read us has gone */
 		int more = page(c, r, p, &r->event);
 		if (more < 0)

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "reload.h"
+#include "show.h"
 #include "sort/sorter.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@ static void say_faults(const struct ctl_options *o, const struct config_findings
 		if (!found->v[i].fault)
 			continue;
 		char *line = config_finding_format(o->file, &found->v[i]);
-		fprintf(stderr, "%s\n", line);
+		show_line(stderr, line);
 		free(line);
 	}
 }

@@ -1,6 +1,7 @@
 /* ofmctl: the gateway from a terminal. */
 #include "ctl.h"
 #include "options.h"
+#include "show.h"
 #include "suggest.h"
 
 #include <errno.h>
@@ -9,8 +10,25 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Parts of it may be a stranger's words. */
+static void put_safely(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
+static void put_safely(const char *fmt, va_list ap)
+{
+	char *text = NULL;
+	struct buf b;
+
+	buf_init(&b, 1024 * 1024);
+	if (vasprintf(&text, fmt, ap) >= 0)
+		show_text(&b, slice_of(text), false);
+	fwrite(b.p != NULL ? b.p : "", 1, b.n, stderr);
+	fputc('\n', stderr);
+	buf_free(&b);
+	free(text);
+}
 
 int ctl_error(const char *fmt, ...)
 {
@@ -19,9 +37,8 @@ int ctl_error(const char *fmt, ...)
 	fflush(stdout);
 	fputs("ofmctl: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	put_safely(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 	return 1;
 }
 
@@ -47,9 +64,8 @@ int ctl_usage(const char *command, const char *fmt, ...)
 	fflush(stdout);
 	fprintf(stderr, "ofmctl %s: ", command);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	put_safely(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 	if (c != NULL)
 		print_usage(stderr, c);
 	return 1;

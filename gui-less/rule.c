@@ -1,6 +1,7 @@
 /* ofmctl rule: the sorter's rules listed, added, tried on messages. */
 #include "args.h"
 #include "base/alloc.h"
+#include "base/text.h"
 #include "client.h"
 #include "local.h"
 #include "message_file.h"
@@ -158,7 +159,7 @@ static int add(const struct ctl_options *o, int argc, char **argv)
 static const struct config_rule *bring_forward(struct config *c, const char *label)
 {
 	for (size_t i = 0; i < c->nrules; i++)
-		if (slice_eq_nocase(slice_of(c->rules[i].label), slice_of(label))) {
+		if (text_eq_nocase(slice_of(c->rules[i].label), slice_of(label))) {
 			struct config_rule first = c->rules[0];
 			c->rules[0] = c->rules[i];
 			c->rules[i] = first;

@@ -1,10 +1,10 @@
 #include "secret.h"
 
 #include "ctl.h"
+#include "prompt.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 /* One line without its end; false at the end of input, or where it is too long. */
@@ -18,24 +18,6 @@ static bool read_line(char out[static SECRET_MAX])
 	return whole;
 }
 
-static bool ask(const char *prompt, char out[static SECRET_MAX])
-{
-	struct termios before, quiet;
-	bool hidden = tcgetattr(STDIN_FILENO, &before) == 0;
-
-	fputs(prompt, stderr);
-	fflush(stderr);
-	quiet = before;
-	quiet.c_lflag &= ~(tcflag_t)ECHO;
-	if (hidden)
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-	bool got = read_line(out);
-	if (hidden)
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-	fputc('\n', stderr);
-	return got;
-}
-
 int secret_read(const char *prompt, const char *again, char out[static SECRET_MAX])
 {
 	char twice[SECRET_MAX];
@@ -43,7 +25,8 @@ int secret_read(const char *prompt, const char *again, char out[static SECRET_MA
 	if (isatty(STDIN_FILENO) != 1)
 		return read_line(out) ? 0
 		                      : ctl_error("a password of at most %d bytes is expected on stdin", SECRET_LENGTH);
-	if (!ask(prompt, out) || (again != NULL && !ask(again, twice)))
+	if (!prompt_hidden(stderr, prompt, out, SECRET_LENGTH + 1) ||
+	    (again != NULL && !prompt_hidden(stderr, again, twice, SECRET_LENGTH + 1)))
 		return ctl_error("no password was read");
 	bool same = again == NULL || strcmp(twice, out) == 0;
 	explicit_bzero(twice, sizeof twice);

@@ -3,11 +3,13 @@
 #include "base/amount.h"
 #include "base/text.h"
 
+#include <poll.h>
 #include <time.h>
+#include <unistd.h>
 #include <wchar.h>
 
 /* Controls, and the marks that reorder or hide what follows them. */
-static bool unsafe(uint32_t cp)
+bool show_unsafe(uint32_t cp)
 {
 	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || (cp >= 0x200b && cp <= 0x200f) ||
 	       (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff || cp == 0x61c;
@@ -25,12 +27,22 @@ void show_text(struct buf *out, struct slice s, bool one_line)
 		}
 		if (cp == '\n' || cp == '\t')
 			buf_add_char(out, one_line ? ' ' : (char)cp);
-		else if (unsafe(cp))
+		else if (show_unsafe(cp))
 			buf_printf(out, cp < 0x100 ? "\\x%02x" : "\\u{%x}", cp);
 		else
 			buf_add(out, s.p + at, n);
 		at += n;
 	}
+}
+
+void show_line(FILE *f, const char *text)
+{
+	struct buf b;
+
+	buf_init(&b, 1024 * 1024);
+	show_text(&b, slice_of(text), true);
+	fprintf(f, "%s\n", buf_str(&b));
+	buf_free(&b);
 }
 
 size_t show_width(struct slice s)
@@ -99,4 +111,11 @@ void show_moment(int64_t at, char out[static SHOW_MAX])
 
 	if (localtime_r(&t, &tm) == NULL || strftime(out, SHOW_MAX, "%Y-%m-%d %H:%M:%S", &tm) == 0)
 		snprintf(out, SHOW_MAX, "%lld", (long long)at);
+}
+
+bool show_reader_left(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO};
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP)) != 0;
 }

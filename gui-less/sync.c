@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "client.h"
 #include "progress.h"
 #include "show.h"
@@ -155,7 +156,7 @@ int ctl_sync(const struct ctl_options *o, int argc, char **argv)
 			r.wait = true;
 		else if (argv[i][0] == '-' && argv[i][1] == '-')
 			return ctl_usage(argv[0], "there is no option %s", argv[i]);
-		else if (!strlist_has_nocase(&r.accounts, argv[i]))
+		else if (!text_listed_nocase(&r.accounts, argv[i]))
 			strlist_add(&r.accounts, argv[i]);
 	}
 	int rc = r.wait ? wait_for(o, &r) : start(o, &r);

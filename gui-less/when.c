@@ -1,44 +1,57 @@
 #include "when.h"
 
 #include "config/values.h"
+#include "sync/schedule.h"
 
 #include <string.h>
 #include <time.h>
 
-/* The first second of the day `days` away from t's. mktime knows days of 23 and 25 hours. */
-static int64_t midnight(int64_t t, int days)
+enum { DAY_S = 86400 };
+
+/* Days since 1970 of the local calendar. */
+static int64_t day_of(int64_t t)
 {
 	time_t at = (time_t)t;
 	struct tm tm;
 
-	localtime_r(&at, &tm);
-	tm.tm_mday += days;
+	if (localtime_r(&at, &tm) == NULL)
+		return t / DAY_S;
 	tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
-	tm.tm_isdst = -1;
-	return (int64_t)mktime(&tm);
+	return (int64_t)timegm(&tm) / DAY_S;
 }
 
+/* The first second of a day: one whose midnight the clocks skip begins when they do. */
+static int64_t midnight(int64_t day)
+{
+	return schedule_moment(day, 0, 0);
+}
+
+/* A date and perhaps a time. An hour that the clocks skip is as if they had not been changed yet; of one that they show
+ * twice it is the first. A day that the month does not have is none. */
 static bool by_format(const char *text, const char *format, int64_t *out)
 {
-	struct tm tm = {.tm_isdst = -1};
+	struct tm tm = {0};
 	const char *end = strptime(text, format, &tm);
+	struct tm date = {.tm_year = tm.tm_year, .tm_mon = tm.tm_mon, .tm_mday = tm.tm_mday};
 
-	if (end == NULL || *end != '\0')
+	if (end == NULL || *end != '\0' || tm.tm_sec > 59)
 		return false;
-	tm.tm_isdst = -1;
-	*out = (int64_t)mktime(&tm);
-	return *out != -1;
+	int64_t day = (int64_t)timegm(&date) / DAY_S;
+	if (date.tm_mday != tm.tm_mday || date.tm_year < 70)
+		return false;
+	*out = schedule_moment(day, (unsigned)tm.tm_hour, (unsigned)tm.tm_min) + tm.tm_sec;
+	return true;
 }
 
 bool when_day(const char *text, int64_t now, int64_t *from, int64_t *to)
 {
 	if (strcmp(text, "today") == 0)
-		*from = midnight(now, 0);
+		*from = midnight(day_of(now));
 	else if (strcmp(text, "yesterday") == 0)
-		*from = midnight(now, -1);
+		*from = midnight(day_of(now) - 1);
 	else if (strlen(text) != 10 || !by_format(text, "%Y-%m-%d", from))
 		return false;
-	*to = midnight(*from, 1);
+	*to = midnight(day_of(*from) + 1);
 	return true;
 }
 
@@ -56,7 +69,7 @@ bool when_parse(const char *text, int64_t now, int64_t *out)
 		return true;
 	}
 	if (value_time(slice_of(text), &clock)) {
-		*out = midnight(now, 0) + clock.hour * 3600 + clock.minute * 60;
+		*out = schedule_moment(day_of(now), clock.hour, clock.minute);
 		return true;
 	}
 	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)

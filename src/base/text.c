@@ -80,6 +80,14 @@ bool text_eq_nocase(struct slice a, struct slice b)
 	return text_cmp_nocase(a, b) == 0;
 }
 
+bool text_listed_nocase(const struct strlist *l, const char *s)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (text_eq_nocase(slice_of(l->v[i]), slice_of(s)))
+			return true;
+	return false;
+}
+
 /* C1 controls, zero-width and bidirectional marks, line and paragraph separators, the byte order mark. */
 static bool unsafe(uint32_t cp)
 {

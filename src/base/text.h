@@ -3,6 +3,7 @@
 #define OFM_BASE_TEXT_H
 
 #include "base/buf.h"
+#include "base/strlist.h"
 
 #include <stdint.h>
 
@@ -14,6 +15,8 @@ bool utf8_valid(struct slice s);
  * locale. Bytes that are no UTF-8 count as themselves. */
 int text_cmp_nocase(struct slice a, struct slice b);
 bool text_eq_nocase(struct slice a, struct slice b);
+/* Whether one of the list is equal so. Labels of accounts, rules, relays and groups are compared in no other way. */
+bool text_listed_nocase(const struct strlist *l, const char *s);
 /* Appends s as one harmless line of at most max bytes: controls, quotes, backslashes, bidirectional marks and
  * bytes that are no UTF-8 become \n, \", \\, \xHH or \u{HEX}; what is cut ends in "…". */
 void text_escape(struct buf *out, struct slice s, size_t max);

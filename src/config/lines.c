@@ -1,5 +1,7 @@
 #include "config/lines.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 const struct scan_section *lines_section(const struct scan *s, const char *kind, const char *label)
@@ -10,7 +12,7 @@ const struct scan_section *lines_section(const struct scan *s, const char *kind,
 		while (word < name.n && name.p[word] != ' ' && name.p[word] != '\t')
 			word++;
 		if (slice_is_nocase(slice_sub(name, 0, word), kind) &&
-		    slice_is_nocase(slice_trim(slice_sub(name, word, name.n)), label))
+		    text_eq_nocase(slice_trim(slice_sub(name, word, name.n)), slice_of(label)))
 			return &s->v[i];
 	}
 	return NULL;

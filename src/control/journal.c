@@ -4,26 +4,49 @@
 #include "control/control_internal.h"
 #include "journal/query.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* A page with the longest names and replies stays within CODEC_REPLY_MAX. */
-enum { NAMES_SHOWN = 50 };
+/* A page stays within CODEC_REPLY_MAX: all names of a message as long as there is room, then so many and how many more.
+ */
+enum { NAMES_ALWAYS = 50, PAGE_BYTES = 4 * 1024 * 1024, NAMES_BYTES = 8 * 1024 * 1024 };
 
 /* The question owns copies: its client may go while the journal's thread is at it. */
 struct search {
 	struct control_op *op;
 	struct control_request r;
 	json_t *messages;
+	size_t bytes; /* of the texts in them, roughly */
 	struct journal_page page;
 };
 
-static json_t *names(const struct strlist *l)
+/* Of so many names or recipients. */
+static size_t shown(const struct search *s, size_t n)
+{
+	return s->bytes < NAMES_BYTES || n < NAMES_ALWAYS ? n : NAMES_ALWAYS;
+}
+
+static void set_names(struct search *s, json_t *o, const char *key, const struct strlist *l)
 {
 	json_t *v = json_array();
+	size_t most = shown(s, l->n);
 
-	for (size_t i = 0; i < l->n && i < NAMES_SHOWN; i++)
+	for (size_t i = 0; i < most; i++) {
 		json_array_append_new(v, codec_text(slice_of(l->v[i])));
-	return v;
+		s->bytes += strlen(l->v[i]) + 8;
+	}
+	json_object_set_new(o, key, v);
+	if (most < l->n) {
+		char more[32];
+		snprintf(more, sizeof more, "%s_more", key);
+		codec_set_int(o, more, (int64_t)(l->n - most));
+	}
+}
+
+static size_t length(const char *s)
+{
+	return s != NULL ? strlen(s) : 0;
 }
 
 static json_t *recipient(const struct journal_recipient *r)
@@ -39,7 +62,7 @@ static json_t *recipient(const struct journal_recipient *r)
 	return o;
 }
 
-static json_t *outgoing(const struct journal_fate *f)
+static json_t *outgoing(struct search *s, const struct journal_fate *f)
 {
 	json_t *all = json_array();
 
@@ -48,15 +71,20 @@ static json_t *outgoing(const struct journal_fate *f)
 		json_t *o = json_object(), *v = json_array();
 		codec_set_text(o, "id", q->id);
 		codec_set_bool(o, "held", q->held);
-		for (size_t k = 0; k < q->n && k < NAMES_SHOWN; k++)
+		size_t most = shown(s, q->n);
+		for (size_t k = 0; k < most; k++) {
 			json_array_append_new(v, recipient(&q->v[k]));
+			s->bytes += 120 + length(q->v[k].address) + length(q->v[k].relay) + length(q->v[k].reply);
+		}
 		json_object_set_new(o, "recipients", v);
+		if (most < q->n)
+			codec_set_int(o, "recipients_more", (int64_t)(q->n - most));
 		json_array_append_new(all, o);
 	}
 	return all;
 }
 
-static void add_message(void *arg, const struct journal_fate *f)
+static bool add_message(void *arg, const struct journal_fate *f)
 {
 	struct search *s = arg;
 	const struct {
@@ -73,11 +101,12 @@ static void add_message(void *arg, const struct journal_fate *f)
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		codec_set_text(o, texts[i].key, texts[i].text);
 	codec_set_int(o, "size", (int64_t)f->size);
-	json_object_set_new(o, "to", names(&f->recipients));
-	json_object_set_new(o, "delivered", names(&f->boxes));
-	json_object_set_new(o, "copies", names(&f->copies));
-	json_object_set_new(o, "outgoing", outgoing(f));
+	set_names(s, o, "to", &f->recipients);
+	set_names(s, o, "delivered", &f->boxes);
+	set_names(s, o, "copies", &f->copies);
+	json_object_set_new(o, "outgoing", outgoing(s, f));
 	json_array_append_new(s->messages, o);
+	return s->bytes < PAGE_BYTES;
 }
 
 static int search(struct db_conn *c, void *arg, struct err *e)

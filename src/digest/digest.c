@@ -12,7 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { LOOK_MS = 30 * 1000, RETRY_MS = 10 * 60 * 1000, DAY = 24 * 3600 };
+enum { LOOK_MS = 30 * 1000, RETRY_MS = 10 * 60 * 1000 };
 
 /* The moment of the last report, or of the key's first appearance: decimal wall seconds. */
 static const char served_fact[] = "digest.served";
@@ -111,7 +111,9 @@ static void write_report(struct digest *g, int64_t owed)
 
 	*w = (struct writing){g, config_ref(g->config), owed};
 	g->busy = true;
-	digest_gather(&g->d, g->config, owed - DAY, owed, on_gathered, w);
+	/* From the same time of the day before, which is 23 or 25 hours ago where the clocks were changed. */
+	int64_t from = schedule_at_owed(&g->config->daily_report.at, 1, 0, owed - 1);
+	digest_gather(&g->d, g->config, from, owed, on_gathered, w);
 }
 
 static void forget_text(void *arg, enum db_outcome outcome, const struct err *e)

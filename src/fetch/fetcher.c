@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "fetch/facts.h"
 #include "fetch/fetcher_internal.h"
 #include "net/outside.h"
@@ -41,7 +42,7 @@ void fetcher_free(struct fetcher **fp)
 struct account *fetcher_find(const struct fetcher *f, const char *label)
 {
 	for (size_t i = 0; i < f->n; i++)
-		if (slice_is_nocase(slice_of(f->v[i]->label), label))
+		if (text_eq_nocase(slice_of(f->v[i]->label), slice_of(label)))
 			return f->v[i];
 	return NULL;
 }

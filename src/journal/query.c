@@ -55,7 +55,7 @@ static void replace(char **to, const char *s)
 	*to = xstrdup(s);
 }
 
-static void take_event(struct journal_outgoing *o, sqlite3_stmt *st)
+static void take_event(struct journal_outgoing *o, sqlite3_stmt *st, size_t *next)
 {
 	enum journal_kind kind = (enum journal_kind)sqlite3_column_int(st, 1);
 	const char *address = text_at(st, 2);
@@ -64,8 +64,9 @@ static void take_event(struct journal_outgoing *o, sqlite3_stmt *st)
 		o->held = kind == JOURNAL_HELD;
 		return;
 	}
-	for (size_t i = 0; i < o->n; i++) {
-		struct journal_recipient *r = &o->v[i];
+	/* Events mostly come in the order of the recipients, of whom there may be thousands. */
+	for (size_t k = 0; k < o->n; k++) {
+		struct journal_recipient *r = &o->v[(*next + k) % o->n];
 		if (strcmp(r->address, address) != 0)
 			continue;
 		r->state = kind;
@@ -73,19 +74,22 @@ static void take_event(struct journal_outgoing *o, sqlite3_stmt *st)
 		r->tries += kind == JOURNAL_SENT || kind == JOURNAL_DEFERRED || kind == JOURNAL_BOUNCED;
 		replace(&r->relay, text_at(st, 3));
 		replace(&r->reply, text_at(st, 4));
+		*next = (*next + k + 1) % o->n;
+		return;
 	}
 }
 
 static int take_events(struct db_conn *c, struct journal_outgoing *o, struct err *e)
 {
 	sqlite3_stmt *st = db_stmt(c, "SELECT at, kind, recipient, relay, reply FROM event WHERE id = ? ORDER BY n", e);
+	size_t next = 0;
 	int rc;
 
 	if (st == NULL)
 		return -1;
 	sqlite3_bind_text(st, 1, o->id, -1, SQLITE_STATIC);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-		take_event(o, st);
+		take_event(o, st, &next);
 	return rows_end(c, st, rc, e);
 }
 
@@ -219,7 +223,7 @@ static sqlite3_stmt *news(struct db_conn *c, const struct journal_query *q, cons
 
 /* Walks the statement's rows; false where the page is full before its end. */
 static int walk(struct db_conn *c, sqlite3_stmt *st, const struct journal_query *q, struct match *m,
-                void (*each)(void *arg, const struct journal_fate *f), void *arg, int64_t *last, bool *full,
+                bool (*each)(void *arg, const struct journal_fate *f), void *arg, int64_t *last, bool *full,
                 struct err *e)
 {
 	size_t matched = 0, seen = 0;
@@ -230,13 +234,14 @@ static int walk(struct db_conn *c, sqlite3_stmt *st, const struct journal_query 
 		struct journal_fate f;
 		take_row(&f, st);
 		rc = take_outgoing(c, &f, e);
+		bool enough = false;
 		if (rc == 0 && match_fate(m, q, &f)) {
-			each(arg, &f);
+			enough = !each(arg, &f);
 			matched++;
 		}
 		*last = f.number;
 		fate_free(&f);
-		if (!q->follow && (matched == JOURNAL_PAGE || ++seen == JOURNAL_SCAN)) {
+		if (!q->follow && (enough || matched == JOURNAL_PAGE || ++seen == JOURNAL_SCAN)) {
 			*full = true;
 			break;
 		}
@@ -267,7 +272,7 @@ static int64_t capped(int64_t from, int64_t to)
 }
 
 static int follow(struct db_conn *c, const struct journal_query *q, struct match *m,
-                  void (*each)(void *arg, const struct journal_fate *f), void *arg, struct journal_page *out,
+                  bool (*each)(void *arg, const struct journal_fate *f), void *arg, struct journal_page *out,
                   struct err *e)
 {
 	int64_t messages, events = out->event, last;
@@ -283,7 +288,7 @@ static int follow(struct db_conn *c, const struct journal_query *q, struct match
 }
 
 int journal_query(struct db_conn *c, const struct journal_query *q,
-                  void (*each)(void *arg, const struct journal_fate *f), void *arg, struct journal_page *out,
+                  bool (*each)(void *arg, const struct journal_fate *f), void *arg, struct journal_page *out,
                   struct err *e)
 {
 	int rc = -1;

@@ -52,9 +52,10 @@ struct journal_page {
 	bool more;
 };
 
-/* Calls each (fate borrowed) for at most JOURNAL_PAGE matching messages of at most JOURNAL_SCAN, the oldest first. */
+/* Calls each (fate borrowed) for at most JOURNAL_PAGE matching messages of at most JOURNAL_SCAN, the oldest first.
+ * Where it returns false the page is full (with follow it goes on all the same). */
 int journal_query(struct db_conn *c, const struct journal_query *q,
-                  void (*each)(void *arg, const struct journal_fate *f), void *arg, struct journal_page *out,
+                  bool (*each)(void *arg, const struct journal_fate *f), void *arg, struct journal_page *out,
                   struct err *e);
 
 /* Adds the ids of the outqueue messages that the message of this id (our reply's) caused. */

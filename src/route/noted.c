@@ -36,7 +36,7 @@ void noted_queued(struct journal_note *n, const char *id, const struct strlist *
 {
 	struct buf b;
 
-	buf_init(&b, 1024 * 1024);
+	buf_init(&b, 4 * 1024 * 1024);
 	buf_add_str(&b, id);
 	for (size_t i = 0; i < recipients->n; i++)
 		buf_printf(&b, "\n%s", recipients->v[i]);

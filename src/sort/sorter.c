@@ -1,6 +1,7 @@
 #include "sort/sorter.h"
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "sort/addressees.h"
 #include "sort/filter.h"
 #include "sort/literals.h"
@@ -263,7 +264,7 @@ static enum pattern_result match_fields(struct sorting *m, size_t rule)
 
 static bool concerns(const struct config_rule *r, const struct config_account *account)
 {
-	return r->accounts.n == 0 || (account != NULL && strlist_has_nocase(&r->accounts, account->label));
+	return r->accounts.n == 0 || (account != NULL && text_listed_nocase(&r->accounts, account->label));
 }
 
 static void add_rule(const struct config_rule ***v, size_t *n, const struct config_rule *r)

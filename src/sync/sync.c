@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "store/ledger.h"
 #include "sync/reply.h"
 #include "sync/schedule.h"
@@ -104,7 +105,7 @@ static bool same_list(const struct strlist *a, const struct strlist *b)
 	if (a->n != b->n)
 		return false;
 	for (size_t i = 0; i < a->n; i++)
-		if (!slice_eq_nocase(slice_of(a->v[i]), slice_of(b->v[i])))
+		if (!text_eq_nocase(slice_of(a->v[i]), slice_of(b->v[i])))
 			return false;
 	return true;
 }
@@ -128,7 +129,7 @@ static struct run *want_accounts(struct sync *s, const struct strlist *accounts)
 		append(s, last);
 	}
 	for (size_t i = 0; i < accounts->n; i++)
-		if (!strlist_has_nocase(&last->accounts, accounts->v[i]))
+		if (!text_listed_nocase(&last->accounts, accounts->v[i]))
 			strlist_add(&last->accounts, accounts->v[i]);
 	return last;
 }

@@ -202,3 +202,31 @@ def test_a_journal_that_cannot_be_read_is_an_error(gateway):
             break
     assert p.returncode == 1 and "the journal" in p.stderr and "put aside" in p.stderr
     assert g.ctl("journal").returncode == 0, "the next question is answered from the new one"
+
+
+@pytest.mark.parametrize("n", [60, 900])
+def test_all_recipients_are_kept(gateway, far, n):
+    g = with_relay(gateway, far)
+    people = [f"{'slow' if i % 3 == 0 else 'p'}{i}@far.example" for i in range(n)]
+    g.send("anna@office.lan", people, message("to many"))
+    g.wait_queue(1)
+    g.ctl("sync", "--wait")
+    m = messages(g, "--to", people[-1])[0]
+    assert m["to"] == people
+    told = [r["address"] for q in m["outgoing"] for r in q["recipients"]]
+    assert sorted(told) == sorted(people)
+    line = g.ctl_ok("journal", "--to", people[-1].upper())
+    assert line.count("\n") == 1 and f" -> {people[0]}" in line and "more: sent" in line and "more: deferred" in line
+    assert next(csv.DictReader(io.StringIO(g.ctl_ok("journal", "--csv"))))["to"].split() == people
+
+
+def test_pages_with_many_recipients(gateway):
+    """Each answer is bounded, and nobody is left out."""
+    g = gateway({"relay": {"host": "127.0.0.1", "port": 1, "security": "none"}})
+    people = [f"a.rather.long.name.of.somebody.{i}@far.example" for i in range(1000)]
+    with g.smtp() as s:
+        for i in range(60):
+            s.mail("anna@office.lan", people, message(f"{i}"))
+    got = messages(g, "--from", "anna")
+    assert [m["subject"] for m in got] == [str(i) for i in range(60)] and all(m["to"] == people for m in got)
+    assert all(len(m["outgoing"][0]["recipients"]) == 1000 for m in got)

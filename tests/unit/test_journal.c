@@ -78,13 +78,14 @@ struct seen {
 	char state[64][20];
 };
 
-static void see(void *arg, const struct journal_fate *f)
+static bool see(void *arg, const struct journal_fate *f)
 {
 	struct seen *s = arg;
 
 	snprintf(s->ids[s->n % 64], 40, "%s", f->id);
 	snprintf(s->state[s->n % 64], 20, "%s", journal_fate_state(f));
 	s->n++;
+	return true;
 }
 
 static struct seen ask(struct store *s, struct journal_query q, struct journal_page *page)
