@@ -1,4 +1,5 @@
 /* ofmctl test: an account or a relay tried as it stands in the ini file. */
+#include "base/text.h"
 #include "client.h"
 #include "local.h"
 #include "probe.h"
@@ -43,7 +44,7 @@ static int test_relay(const struct ctl_options *o, const struct config *c, const
 	const struct config_relay *r = NULL;
 
 	for (size_t i = 0; i < c->nrelays && r == NULL; i++)
-		if (slice_eq_nocase(slice_of(c->relays[i].label), slice_of(name)))
+		if (text_eq_nocase(slice_of(c->relays[i].label), slice_of(name)))
 			r = &c->relays[i];
 	if (r == NULL)
 		return ctl_error("there is no [relay %s] in %s", name, o->file);

@@ -29,7 +29,7 @@ enum letter_kind {
 	LETTER_OUTQUEUE_FOUND, /* folder */
 	LETTER_LINE_UP,        /* why */
 	LETTER_LINE_DOWN,      /* why */
-	LETTER_JOURNAL,       /* file why aside */
+	LETTER_JOURNAL,        /* file why aside */
 	LETTER_KINDS
 };
 
