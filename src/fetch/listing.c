@@ -5,10 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Some servers write a TAB where RFC 1939 has a space. */
+static size_t find_blank(struct slice s)
+{
+	size_t n = 0;
+
+	while (n < s.n && s.p[n] != ' ' && s.p[n] != '\t')
+		n++;
+	return n;
+}
+
 static int read_number(struct slice *line, uint32_t *number, struct err *e)
 {
 	struct slice rest = slice_trim(*line);
-	size_t n = slice_find(rest, ' ');
+	size_t n = find_blank(rest);
 	uint64_t v;
 
 	if (!slice_to_u64(slice_sub(rest, 0, n), LISTING_NUMBER_MAX, &v) || v == 0)
@@ -36,10 +46,12 @@ int listing_add_size(struct listing *l, struct slice line, struct err *e)
 {
 	struct listed item = {0};
 
+	if (slice_trim(line).n == 0)
+		return 0;
 	if (read_number(&line, &item.number, e) != 0)
 		return -1;
 	/* Some servers add words behind the size. */
-	if (!slice_to_u64(slice_sub(line, 0, slice_find(line, ' ')), LISTING_SIZE_MAX, &item.size))
+	if (!slice_to_u64(slice_sub(line, 0, find_blank(line)), LISTING_SIZE_MAX, &item.size))
 		return err_set(e, 0, "the server lists message %u with a size that is none", (unsigned)item.number);
 	return append(&l->v, &l->n, &l->cap, item, e);
 }
@@ -48,12 +60,14 @@ int listing_add_uidl(struct listing *l, struct slice line, struct err *e)
 {
 	struct listed item = {0};
 
+	if (slice_trim(line).n == 0)
+		return 0;
 	if (read_number(&line, &item.number, e) != 0)
 		return -1;
 	if (line.n > LISTING_UIDL_MAX)
 		return err_set(e, 0, "the server lists message %u with an over-long UIDL", (unsigned)item.number);
 	for (size_t i = 0; i < line.n; i++)
-		if ((unsigned char)line.p[i] < ' ' || line.p[i] == 0x7f)
+		if (((unsigned char)line.p[i] < ' ' && line.p[i] != '\t') || line.p[i] == 0x7f)
 			return err_set(e, 0, "the server lists message %u with control characters in its UIDL",
 			               (unsigned)item.number);
 	item.uidl = line.n > 0 ? slice_dup(line) : NULL;
@@ -86,34 +100,36 @@ static int sort_by_number(struct listed *v, size_t n, struct err *e)
 
 static void join(struct listing *l)
 {
-	size_t kept = 0, u = 0;
+	size_t u = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
 		while (u < l->nuidls && l->uidls[u].number < l->v[i].number) {
 			u++;
 			l->odd++; /* a UIDL for what LIST does not know */
 		}
-		if (u < l->nuidls && l->uidls[u].number == l->v[i].number && l->uidls[u].uidl != NULL) {
+		if (u < l->nuidls && l->uidls[u].number == l->v[i].number) {
 			l->v[i].uidl = l->uidls[u].uidl;
 			l->uidls[u++].uidl = NULL;
-			l->v[kept++] = l->v[i];
 		} else {
 			l->odd++;
 		}
 	}
 	l->odd += l->nuidls - u;
-	l->n = kept;
 }
 
 static void mark_twins(struct listing *l)
 {
+	size_t n = 0;
+
 	if (l->n < 2)
 		return;
 	struct listed **order = xreallocarray(NULL, l->n, sizeof(struct listed *));
 	for (size_t i = 0; i < l->n; i++)
-		order[i] = &l->v[i];
-	qsort(order, l->n, sizeof(struct listed *), by_uidl);
-	for (size_t i = 1; i < l->n; i++)
+		if (l->v[i].uidl != NULL)
+			order[n++] = &l->v[i];
+	if (n > 1)
+		qsort(order, n, sizeof(struct listed *), by_uidl);
+	for (size_t i = 1; i < n; i++)
 		if (strcmp(order[i]->uidl, order[i - 1]->uidl) == 0)
 			order[i]->twice = order[i - 1]->twice = true;
 	free(order);

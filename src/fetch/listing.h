@@ -27,13 +27,13 @@ struct listing {
 	size_t cap;
 	struct listed *uidls; /* numbers and UIDLs as they came */
 	size_t nuidls, uidls_cap;
-	size_t odd; /* messages left alone: in one of the replies alone */
+	size_t odd; /* messages in one of the replies alone */
 };
 
-/* One line of the reply. -1 with e where it cannot be one. */
+/* One line of the reply; an empty one is passed over. -1 with e where it cannot be one. */
 int listing_add_size(struct listing *l, struct slice line, struct err *e);
 int listing_add_uidl(struct listing *l, struct slice line, struct err *e);
-/* Joins. with_uidl: messages without a UIDL are left out (and counted as odd). -1 with e for a number listed twice. */
+/* Joins, to the messages that LIST names; some may have no UIDL even so. -1 with e for a number listed twice. */
 int listing_finish(struct listing *l, bool with_uidl, struct err *e);
 void listing_free(struct listing *l);
 

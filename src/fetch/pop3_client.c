@@ -9,6 +9,7 @@
 struct waiting {
 	struct pop3_command cmd;
 	char *argument; /* NULL once sent */
+	bool behind;    /* was sent while others were under way */
 };
 
 enum reading { IN_STATUS, IN_LISTING, IN_BODY };
@@ -16,7 +17,7 @@ enum reading { IN_STATUS, IN_LISTING, IN_BODY };
 struct pop3_client {
 	const struct pop3_client_events *ev;
 	void *arg;
-	bool pipelining, halted;
+	bool pipelining, halted, pipelined;
 	/* A ring: [head, head + sent) is under way, behind it [.., + queued) waits. */
 	struct waiting *ring;
 	size_t cap, head, sent, queued;
@@ -25,22 +26,30 @@ struct pop3_client {
 	struct buf out;
 	struct buf line; /* an unfinished line */
 	enum reading state;
-	size_t listed; /* bytes of this listing */
+	unsigned blanks; /* since the last reply */
+	size_t listed;   /* bytes of this listing */
 	struct dot_decoder dot;
 };
 
 enum shape { ONE_LINE, LISTING, BODY };
 
+enum travel {
+	TOGETHER,
+	LAST, /* nothing behind it */
+	ALONE /* nothing before it either */
+};
+
 static const struct {
 	const char *word;
 	enum shape shape;
-	bool numbered, barrier;
+	bool numbered;
+	enum travel travel;
 } verbs[] = {
-    [POP3_CAPA] = {"CAPA", LISTING, false, false},  [POP3_USER] = {"USER", ONE_LINE, false, false},
-    [POP3_PASS] = {"PASS", ONE_LINE, false, false}, [POP3_AUTH_PLAIN] = {"AUTH PLAIN", ONE_LINE, false, true},
-    [POP3_UIDL] = {"UIDL", LISTING, false, false},  [POP3_LIST] = {"LIST", LISTING, false, false},
-    [POP3_TOP] = {"TOP", BODY, true, false},        [POP3_RETR] = {"RETR", BODY, true, false},
-    [POP3_DELE] = {"DELE", ONE_LINE, true, false},  [POP3_QUIT] = {"QUIT", ONE_LINE, false, true},
+    [POP3_CAPA] = {"CAPA", LISTING, false, TOGETHER}, [POP3_USER] = {"USER", ONE_LINE, false, ALONE},
+    [POP3_PASS] = {"PASS", ONE_LINE, false, ALONE},   [POP3_AUTH_PLAIN] = {"AUTH PLAIN", ONE_LINE, false, ALONE},
+    [POP3_UIDL] = {"UIDL", LISTING, false, TOGETHER}, [POP3_LIST] = {"LIST", LISTING, false, TOGETHER},
+    [POP3_TOP] = {"TOP", BODY, true, TOGETHER},       [POP3_RETR] = {"RETR", BODY, true, TOGETHER},
+    [POP3_DELE] = {"DELE", ONE_LINE, true, TOGETHER}, [POP3_QUIT] = {"QUIT", ONE_LINE, false, LAST},
 };
 
 static void set_state(struct pop3_client *c, enum reading state)
@@ -109,7 +118,7 @@ static bool may_send(const struct pop3_client *c)
 		return false;
 	if (c->sent == 0)
 		return true;
-	if (!c->pipelining || c->sent >= POP3_WINDOW)
+	if (!c->pipelining || c->sent >= POP3_WINDOW || verbs[at(c, c->sent)->cmd.verb].travel == ALONE)
 		return false;
 	/* Two at least, so that the line never idles between large messages. */
 	return c->sent < 2 || c->expected < POP3_WINDOW_BYTES;
@@ -139,7 +148,9 @@ static void pump(struct pop3_client *c)
 
 		write_command(c, w);
 		c->expected += w->cmd.expect;
-		c->barrier = verbs[w->cmd.verb].barrier;
+		c->barrier = verbs[w->cmd.verb].travel != TOGETHER;
+		w->behind = c->sent > 0;
+		c->pipelined |= w->behind;
 		c->sent++;
 		c->queued--;
 	}
@@ -165,7 +176,7 @@ void pop3_client_queue(struct pop3_client *c, const struct pop3_command *cmd, co
 		abort(); /* refused long before: it would be a command of its own */
 	if (c->sent + c->queued == c->cap)
 		grow(c);
-	*at(c, c->sent + c->queued) = (struct waiting){*cmd, argument != NULL ? xstrdup(argument) : NULL};
+	*at(c, c->sent + c->queued) = (struct waiting){*cmd, argument != NULL ? xstrdup(argument) : NULL, false};
 	c->queued++;
 	pump(c);
 }
@@ -188,7 +199,7 @@ static struct pop3_command retire(struct pop3_client *c)
 	c->head = (c->head + 1) % c->cap;
 	c->sent--;
 	c->expected -= cmd.expect;
-	if (verbs[cmd.verb].barrier)
+	if (verbs[cmd.verb].travel != TOGETHER)
 		c->barrier = false;
 	set_state(c, IN_STATUS);
 	return cmd;
@@ -235,6 +246,10 @@ static int go_on(struct pop3_client *c, struct err *e)
 
 static int take_status(struct pop3_client *c, struct slice line, struct err *e)
 {
+	if (slice_trim(line).n == 0)
+		return ++c->blanks <= POP3_BLANK_MAX ? 0
+		                                     : err_set(e, 0, "the server sends empty lines instead of a reply");
+	c->blanks = 0;
 	if (c->sent == 0)
 		return err_set(e, 0, "the server speaks without being asked");
 	if (slice_starts_nocase(line, "+OK"))
@@ -349,4 +364,19 @@ size_t pop3_client_outstanding(const struct pop3_client *c)
 size_t pop3_client_queued(const struct pop3_client *c)
 {
 	return c->queued;
+}
+
+bool pop3_client_awaits_reply(const struct pop3_client *c)
+{
+	return c->sent > 0 && c->state == IN_STATUS && c->line.n == 0;
+}
+
+bool pop3_client_in_pipeline(const struct pop3_client *c)
+{
+	return pop3_client_awaits_reply(c) && (c->sent > 1 || at(c, 0)->behind);
+}
+
+bool pop3_client_has_pipelined(const struct pop3_client *c)
+{
+	return c->pipelined;
 }

@@ -1,5 +1,6 @@
 /* The POP3 client's machine (RFC 1939, 2449, 5034): commands in, bytes out; bytes in, events out. Pure: no socket,
  * clock or file. Commands wait in line; with pipelining as many travel at once as the window holds, otherwise one.
+ * What changes the server's state travels alone (RFC 2449 6.6): some servers throw away what was sent behind a log-in.
  * Only CRLF.CRLF ends a multi-line reply. */
 #ifndef OFM_FETCH_POP3_CLIENT_H
 #define OFM_FETCH_POP3_CLIENT_H
@@ -26,7 +27,8 @@ enum {
 	POP3_WINDOW = 1024,                   /* commands under way */
 	POP3_WINDOW_BYTES = 16 * 1024 * 1024, /* expected in reply; 60 ms at 2 Gbit/s */
 	POP3_LINE_MAX = 8 * 1024,             /* of a status line, or of one in a listing */
-	POP3_LISTING_MAX = 32 * 1024 * 1024   /* bytes of one listing */
+	POP3_LISTING_MAX = 32 * 1024 * 1024,  /* bytes of one listing */
+	POP3_BLANK_MAX = 16                   /* empty lines before a reply: some servers send one too many */
 };
 
 struct pop3_command {
@@ -63,5 +65,12 @@ void pop3_client_halt(struct pop3_client *c);
 /* Commands sent and not yet answered in full; commands waiting to be sent. */
 size_t pop3_client_outstanding(const struct pop3_client *c);
 size_t pop3_client_queued(const struct pop3_client *c);
+/* Whether a reply is due of which nothing has come yet. */
+bool pop3_client_awaits_reply(const struct pop3_client *c);
+/* Whether the command whose reply is due travelled together with others: should it never come, pipelining may be why.
+ */
+bool pop3_client_in_pipeline(const struct pop3_client *c);
+/* Whether commands ever travelled together. */
+bool pop3_client_has_pipelined(const struct pop3_client *c);
 
 #endif

@@ -164,15 +164,27 @@ static bool read_body(struct slice *in, struct buf *trace)
 	return whole;
 }
 
+/* Empty lines before a reply are passed over, within bounds. */
+static struct slice next_reply(struct slice *in)
+{
+	for (int i = 0; i <= POP3_BLANK_MAX; i++) {
+		struct slice line = next_line(in);
+
+		if (line.p == NULL || slice_trim(line).n > 0)
+			return line;
+	}
+	return (struct slice){NULL, 0};
+}
+
 /* false: nothing more can follow. */
 static bool read_reply(struct slice *in, enum pop3_verb v, struct buf *trace)
 {
-	struct slice line = next_line(in);
+	struct slice line = next_reply(in);
 	bool continued =
 	    v == POP3_AUTH_PLAIN && line.p != NULL && line.p[0] == '+' && !slice_starts_nocase(line, "+OK");
 
 	if (continued)
-		line = next_line(in);
+		line = next_reply(in);
 	bool ok = line.p != NULL && slice_starts_nocase(line, "+OK");
 	if (!ok && (line.p == NULL || !slice_starts_nocase(line, "-ERR")))
 		return false;

@@ -21,6 +21,8 @@ static void test_size_lines(void **state)
 	    {"1 120", true, 1, 120},
 	    {"  7   0 ", true, 7, 0},
 	    {"1 120 extra words", true, 1, 120},
+	    {"1\t120", true, 1, 120},
+	    {"\t1 \t 120\t(octets)", true, 1, 120},
 	    {"100000000 1", true, 100000000, 1},
 	    {"1 1099511627776", true, 1, LISTING_SIZE_MAX},
 	    {"1 1099511627777", false, 0, 0},
@@ -29,7 +31,6 @@ static void test_size_lines(void **state)
 	    {"1 -1", false, 0, 0},
 	    {"1 0x10", false, 0, 0},
 	    {"1", false, 0, 0},
-	    {"", false, 0, 0},
 	    {"0 1", false, 0, 0},
 	    {"-1 1", false, 0, 0},
 	    {"+1 1", false, 0, 0},
@@ -65,7 +66,11 @@ static void test_uidl_lines(void **state)
 	    {"1", ""},
 	    {"1 ", ""},
 	    {"1 caf\xc3\xa9", "caf\xc3\xa9"},
-	    {"1 a\tb", NULL},
+	    {"1\tabc", "abc"},
+	    {"\t1\t abc\t", "abc"},
+	    {"1 a\tb", "a\tb"},
+	    {"1\t", ""},
+	    {"1 a\x1b", NULL},
 	    {"1 a\x7f", NULL},
 	    {"0 a", NULL},
 	    {"-1 a", NULL},
@@ -89,6 +94,21 @@ static void test_uidl_lines(void **state)
 	assert_int_equal(listing_add_uidl(&l, slice_of(longest), &e), 0);
 	longest[2 + LISTING_UIDL_MAX] = 'u';
 	assert_int_equal(listing_add_uidl(&l, slice_of(longest), &e), -1);
+	listing_free(&l);
+}
+
+static void test_empty_lines_are_passed_over(void **state)
+{
+	static const char *const lines[] = {"", " ", "\t", "\r"};
+	struct listing l = {0};
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lines); i++) {
+		assert_int_equal(listing_add_size(&l, slice_of(lines[i]), &e), 0);
+		assert_int_equal(listing_add_uidl(&l, slice_of(lines[i]), &e), 0);
+	}
+	assert_int_equal(l.n + l.nuidls, 0);
 	listing_free(&l);
 }
 
@@ -135,10 +155,12 @@ static void test_the_two_replies_joined(void **state)
 	    {"1:a 2:b", "2:20 1:10", true, "1:10:a 2:20:b", 0},
 	    {"", "", true, "", 0},
 	    {"", "1:10", false, "1:10:-", 0},
-	    {"1:a", "1:10 2:20", true, "1:10:a", 1},
+	    {"1:a", "1:10 2:20", true, "1:10:a 2:20:-", 1},
+	    {"1:a 3:c", "1:10 2:20 3:30", true, "1:10:a 2:20:- 3:30:c", 1},
 	    {"1:a 2:b 3:c", "2:20", true, "2:20:b", 2},
-	    {"", "1:10 2:20", true, "", 2},
-	    {"1:", "1:10", true, "", 2},
+	    {"", "1:10 2:20", true, "1:10:- 2:20:-", 2},
+	    {"1:", "1:10", true, "1:10:-", 0},
+	    {"1: 2:a 3: 4:a", "1:10 2:20 3:30 4:40", true, "1:10:- 2:20:a! 3:30:- 4:40:a!", 0},
 	    {"1:a 2:a 3:b", "1:10 2:20 3:30", true, "1:10:a! 2:20:a! 3:30:b", 0},
 	    {"1:a 2:A", "1:10 2:20", true, "1:10:a 2:20:A", 0},
 	    {"1:a 1:b", "1:10", true, "error", 0},
@@ -178,6 +200,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_size_lines),
 	    cmocka_unit_test(test_uidl_lines),
+	    cmocka_unit_test(test_empty_lines_are_passed_over),
 	    cmocka_unit_test(test_the_two_replies_joined),
 	    cmocka_unit_test(test_more_messages_than_any_mailbox_has),
 	};

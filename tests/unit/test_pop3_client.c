@@ -96,20 +96,82 @@ static void test_many_at_once_with_pipelining(void **state)
 	buf_free(&told);
 }
 
-static void test_listing_travels_with_user_and_password(void **state)
+/* A change of state is waited for: real servers hand over to another program there, and lose what came early. */
+static void test_user_and_password_travel_alone(void **state)
 {
 	struct buf told;
 	struct pop3_client *c = client(&told);
 
 	(void)state;
 	pop3_client_set_pipelining(c, true);
+	queue(c, POP3_CAPA, 0, NULL);
 	queue(c, POP3_USER, 0, "u");
 	queue(c, POP3_PASS, 0, "p");
 	queue(c, POP3_UIDL, 0, NULL);
-	expect_out(c, "USER u\r\nPASS p\r\nUIDL\r\n");
-	assert_int_equal(feed(c, "+OK\r\n+OK in\r\n+OK\r\n.\r\n"), 0);
+	queue(c, POP3_LIST, 0, NULL);
+	expect_out(c, "CAPA\r\n");
+	assert_int_equal(feed(c, "+OK\r\n.\r\n"), 0);
+	expect_out(c, "USER u\r\n");
+	assert_int_equal(feed(c, "+OK\r\n"), 0);
+	expect_out(c, "PASS p\r\n");
+	assert_false(pop3_client_in_pipeline(c) || pop3_client_has_pipelined(c));
+	assert_int_equal(feed(c, "+OK in\r\n"), 0);
+	expect_out(c, "UIDL\r\nLIST\r\n");
 	pop3_client_free(&c);
 	buf_free(&told);
+}
+
+/* Of which silence pipelining may be the cause: of one that comes before a reply, if the command had company. */
+static void test_what_pipelining_may_be_to_blame_for(void **state)
+{
+	static const struct {
+		const char *in;
+		bool due, blamed;
+	} rows[] = {
+	    {"", true, true},          {"+O", false, false},
+	    {"+OK\r\n", false, false}, {"+OK\r\n.\r\n", true, true},
+	    {"-ERR\r\n", true, true},  {"-ERR\r\n+OK\r\n.\r\n", false, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct buf told;
+		struct pop3_client *c = client(&told);
+
+		pop3_client_set_pipelining(c, true);
+		queue(c, POP3_UIDL, 0, NULL);
+		queue(c, POP3_LIST, 0, NULL);
+		assert_int_equal(feed(c, rows[i].in), 0);
+		assert_int_equal(pop3_client_awaits_reply(c), rows[i].due);
+		assert_int_equal(pop3_client_in_pipeline(c), rows[i].blamed);
+		assert_true(pop3_client_has_pipelined(c));
+		pop3_client_free(&c);
+		buf_free(&told);
+	}
+}
+
+static void test_empty_lines_before_a_reply(void **state)
+{
+	struct buf told, many;
+	struct pop3_client *c = client(&told);
+
+	(void)state;
+	buf_init(&many, 1000);
+	queue(c, POP3_LIST, 0, NULL);
+	queue(c, POP3_RETR, 1, NULL);
+	assert_int_equal(feed(c, "\r\n\n \t\r\n+OK\r\n\r\n1 2\r\n\r\n.\r\n\r\n+OK\r\n\r\nx\r\n.\r\n\r\n"), 0);
+	assert_string_equal(buf_str(&told), "+0:|L|L1 2|L|E0|+1:|\r\nx\r\nE1|");
+	for (int i = 0; i < POP3_BLANK_MAX; i++)
+		buf_add_str(&many, "\r\n");
+	queue(c, POP3_DELE, 1, NULL);
+	assert_int_equal(pop3_client_feed(c, slice_sub(buf_slice(&many), 2, many.n), &(struct err){0}), 0);
+	assert_int_equal(feed(c, "+OK\r\n"), 0);
+	queue(c, POP3_DELE, 2, NULL);
+	assert_int_equal(feed(c, buf_str(&many)), 0);
+	assert_int_equal(feed(c, "\r\n"), -1);
+	pop3_client_free(&c);
+	buf_free(&told);
+	buf_free(&many);
 }
 
 static void test_nothing_travels_behind_auth_and_quit(void **state)
@@ -187,7 +249,7 @@ static void test_listing_ends_at_its_dot_alone(void **state)
 static void test_lies_end_the_conversation(void **state)
 {
 	static char longest[POP3_LINE_MAX + 10];
-	const char *const lies[] = {"garbage\r\n", "* OK imap\r\n", "\r\n", longest};
+	const char *const lies[] = {"garbage\r\n", "* OK imap\r\n", "..\r\n", longest};
 
 	(void)state;
 	memset(longest, 'x', sizeof longest - 1);
@@ -251,7 +313,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_one_at_a_time_without_pipelining),
 	    cmocka_unit_test(test_many_at_once_with_pipelining),
-	    cmocka_unit_test(test_listing_travels_with_user_and_password),
+	    cmocka_unit_test(test_user_and_password_travel_alone),
+	    cmocka_unit_test(test_what_pipelining_may_be_to_blame_for),
+	    cmocka_unit_test(test_empty_lines_before_a_reply),
 	    cmocka_unit_test(test_nothing_travels_behind_auth_and_quit),
 	    cmocka_unit_test(test_auth_plain_waits_for_its_turn),
 	    cmocka_unit_test(test_cut_at_any_byte_is_not_received),
