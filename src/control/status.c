@@ -44,6 +44,10 @@ static void add_account(void *arg, const struct fetcher_account_status *s)
 	codec_set_int(o, "collected", (int64_t)s->collected);
 	codec_set_int(o, "done", (int64_t)s->done);
 	codec_set_int(o, "total", (int64_t)s->total);
+	json_t *learnt = json_object();
+	for (size_t i = 0; i < s->nlearnt; i++)
+		codec_set_int(learnt, s->learnt[i].name, s->learnt[i].value);
+	json_object_set_new(o, "learnt", learnt);
 	json_array_append_new(arg, o);
 }
 

@@ -17,7 +17,7 @@
 /* A provider's own limit of a listing is a round or a large number. */
 enum { LARGE_LISTING = 200, ROUND_LISTING = 50 };
 static const char refused_greeting[] = "the server refuses this connection";
-enum { FAILURES_TOLD = 3, UNSURE_ENOUGH = 2, ROUNDS_MOST = 100, STOP_MS = 3600 * 1000 };
+enum { FAILURES_TOLD = 3, LATER_ENOUGH = 10, UNSURE_ENOUGH = 2, ROUNDS_MOST = 100, STOP_MS = 3600 * 1000 };
 
 void account_free(struct account **ap)
 {
@@ -33,6 +33,7 @@ void account_free(struct account **ap)
 	free(a->busy_user);
 	free(a->label);
 	free(a->host);
+	free(a->server);
 	free(a->user);
 	free(a->last_error);
 	free(a->awaiting);
@@ -149,15 +150,21 @@ static char *fact(const struct account *a, enum fact_name n)
 	return facts_name(&f, n);
 }
 
+static const char *login_mend(const struct account *a, bool russian)
+{
+	if (a->config != NULL && a->config->login.auth == AUTH_XOAUTH2)
+		return pop3_reply_token_mend(russian);
+	return pop3_reply_mend(a->config != NULL ? a->config->login.host : a->host, russian);
+}
+
 static void tell(const struct account *a, const char *once, enum letter_kind k, const char *text)
 {
 	const struct config *c = a->fetcher->rules->config;
 	char times[16], *why = phrase_in(text, c->russian), *mend = NULL;
 
 	snprintf(times, sizeof times, "%u", a->failures);
-	if (k == LETTER_LOGIN_REFUSED)
-		mend =
-		    xasprintf("%s\n", pop3_reply_mend(a->config != NULL ? a->config->login.host : a->host, c->russian));
+	if (k == LETTER_LOGIN_REFUSED || k == LETTER_LOGIN_LATER)
+		mend = xasprintf("%s\n", login_mend(a, c->russian));
 	const struct letter_value values[] = {{"account", a->label}, {"user", a->user},
 	                                      {"host", a->host},     {"times", times},
 	                                      {"why", why},          {"mend", mend != NULL ? mend : ""},
@@ -167,11 +174,11 @@ static void tell(const struct account *a, const char *once, enum letter_kind k, 
 	free(why);
 }
 
-static void tell_failure(struct account *a, const char *text, bool wrong)
+static void tell_failure(struct account *a, enum letter_kind k, const char *text)
 {
 	char *once = fact(a, FACT_TOLD);
 
-	tell(a, once, wrong ? LETTER_LOGIN_REFUSED : LETTER_NOT_COLLECTED, text);
+	tell(a, once, k, text);
 	free(once);
 	a->told = true;
 }
@@ -198,7 +205,7 @@ static void tell_hold(struct account *a)
 
 static void learn_success(struct account *a, const struct session_result *r)
 {
-	a->failures = a->unsure = 0;
+	a->failures = a->unsure = a->put_off = 0;
 	a->stopped_until = 0;
 	a->held = false;
 	/* Nothing new behind it: what the listing before this one showed was all there was. */
@@ -220,8 +227,15 @@ static void learn_failure(struct account *a, const struct session_result *r)
 	wrong |= a->unsure >= UNSURE_ENOUGH;
 	if (wrong)
 		a->stopped_until = clock_mono_ms() + STOP_MS;
-	if (!a->told && (wrong || a->failures >= FAILURES_TOLD))
-		tell_failure(a, r->text, wrong);
+	a->put_off = r->login_refused && r->outcome == SESSION_LATER ? a->put_off + 1 : 0;
+	if (!a->told && wrong)
+		tell_failure(a, LETTER_LOGIN_REFUSED, r->text);
+	else if (!a->told && r->no_password)
+		tell_failure(a, LETTER_NO_PASSWORD, r->text);
+	else if (!a->told && a->failures >= FAILURES_TOLD)
+		tell_failure(a, LETTER_NOT_COLLECTED, r->text);
+	else if (a->put_off == LATER_ENOUGH)
+		tell(a, NULL, LETTER_LOGIN_LATER, r->text);
 }
 
 void account_learn(struct account *a, const struct session_result *r)

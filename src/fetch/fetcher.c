@@ -31,6 +31,7 @@ void fetcher_free(struct fetcher **fp)
 		account_free(&f->v[i]);
 	free(f->v);
 	fetcher_runs_free(f);
+	servers_free(f);
 	loop_timer_free(&f->stop_timer);
 	loop_timer_free(&f->look_timer);
 	fetch_rules_unref(&f->rules);
@@ -77,6 +78,26 @@ static bool unchanged(const struct config_account *a, const struct config_accoun
 	       a->max_message_kib == b->max_message_kib;
 }
 
+/* Whether what was learnt about the server under the old settings is good under the new ones. */
+static bool same_manners(const struct config_account *a, const struct config_account *b)
+{
+	return unchanged(a, b) && a->pipelining_off == b->pipelining_off && a->timeout == b->timeout;
+}
+
+static void move_server(struct account *a, const struct config_account *c)
+{
+	bool same = a->config != NULL && same_manners(a->config, c);
+
+	if (a->config != NULL && !same)
+		servers_forget(a);
+	servers_name(a, c);
+	if (same)
+		return;
+	if (a->config != NULL)
+		servers_forget(a);
+	a->trial = a->patient = false;
+}
+
 /* Another mailbox under the old name: nothing that was learnt holds for it. */
 static void move_mailbox(struct account *a, const struct config_account *c)
 {
@@ -87,7 +108,7 @@ static void move_mailbox(struct account *a, const struct config_account *c)
 	a->host = xstrdup(c->mailbox_host);
 	a->user = xstrdup(c->login.user);
 	a->told = a->told_known = a->held = false;
-	a->failures = a->unsure = 0;
+	a->failures = a->unsure = a->put_off = 0;
 	a->complete_upto = 0;
 	free(a->aged_from);
 	a->aged_from = NULL;
@@ -123,6 +144,7 @@ static void configure_account(struct fetcher *f, const struct config_account *c,
 	if (a->session != NULL && (a->config == NULL || !unchanged(a->config, c)))
 		session_stop(a->session);
 	move_mailbox(a, c);
+	move_server(a, c);
 	a->config = c;
 	a->listed = true;
 	a->lane = DB_LANE_ACCOUNT + index;
@@ -196,6 +218,14 @@ static int64_t next_wall(const struct account *a)
 	return at > now ? clock_wall_s() + (at - now) / 1000 : 0;
 }
 
+static void add_learnt(void *arg, const char *name, int64_t value)
+{
+	struct fetcher_account_status *s = arg;
+
+	s->learnt[s->nlearnt].name = name;
+	s->learnt[s->nlearnt++].value = value;
+}
+
 void fetcher_status(const struct fetcher *f, void (*fn)(void *arg, const struct fetcher_account_status *s), void *arg)
 {
 	for (size_t i = 0; i < f->n; i++) {
@@ -214,6 +244,8 @@ void fetcher_status(const struct fetcher *f, void (*fn)(void *arg, const struct 
 		    .total = a->total,
 		};
 
+		if (a->server != NULL)
+			learnt_each(f->deps.learnt, a->server, add_learnt, &s);
 		fn(arg, &s);
 	}
 }

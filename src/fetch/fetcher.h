@@ -50,6 +50,11 @@ struct fetcher_account_status {
 	uint64_t collected;     /* messages since start */
 	const char *state;
 	uint64_t done, total;
+	size_t nlearnt; /* about its server, and remembered */
+	struct {
+		const char *name;
+		int64_t value;
+	} learnt[LEARNT_KINDS];
 };
 void fetcher_status(const struct fetcher *f, void (*fn)(void *arg, const struct fetcher_account_status *s), void *arg);
 /* Ends a hold. known: what the server lists is already known; else all of it is new. done(error or NULL). */

@@ -23,6 +23,7 @@ struct account { /* one [account …], across reloads: either idle, or waiting f
 	struct fetcher *fetcher;
 	const struct config_account *config; /* in the snapshot in force; NULL: no longer there */
 	char *label, *host, *user;
+	char *server; /* "host:port": what is learnt about it is good for all of its accounts */
 	unsigned lane;
 	uint64_t turn;               /* waits for a place, the lowest first; 0 = it does not */
 	struct session *session;     /* NULL: not busy */
@@ -31,11 +32,19 @@ struct account { /* one [account …], across reloads: either idle, or waiting f
 	int64_t again_ms;            /* since when a second look waits; 0 = none does */
 	int64_t looked_ms;           /* when the session began, or was last looked at for a stall */
 	uint64_t heard;              /* by the session, then */
+	int64_t hold_ms;             /* mono: waits in line until then at least */
 	struct awaiting *awaiting;
 	size_t nawaiting;
 	bool listed;        /* in the configuration that is being taken over */
 	unsigned rounds;    /* sessions of this collection so far */
 	bool refused_again; /* the last of them was a second one, and was not let in */
+	/* of the session under way or the last one (servers.c) */
+	unsigned company; /* sessions at the same server when it began */
+	bool accompanied; /* others were under way there with it */
+	bool let_in;      /* the server accepted its log-in */
+	unsigned crowded; /* times in a row that the server had too many of ours */
+	bool trial;       /* it goes without pipelining, to see whether that was what failed */
+	bool patient;     /* replies take long there: silence is no sign of broken pipelining */
 	/* what is known of the server */
 	struct strlist avoid;
 	bool titling;                  /* asking a large message's header broke a session: not again */
@@ -48,6 +57,7 @@ struct account { /* one [account …], across reloads: either idle, or waiting f
 	int64_t due;                   /* mono ms: `every` */
 	unsigned failures;             /* in a row */
 	unsigned unsure;               /* refused log-ins without a reason, in a row */
+	unsigned put_off;              /* log-ins that were put off, in a row */
 	bool told, told_known, held;
 	/* for status */
 	int64_t last_at;
@@ -62,10 +72,12 @@ struct fetcher {
 	struct fetch_rules *rules; /* NULL before the first configuration */
 	struct account **v;
 	size_t n;
-	unsigned running;              /* sessions */
-	unsigned placed;               /* of these, the ones that count */
-	uint64_t turns;                /* given so far */
-	struct fetch_run *runs;        /* under way, oldest first */
+	unsigned running;       /* sessions */
+	unsigned placed;        /* of these, the ones that count */
+	uint64_t turns;         /* given so far */
+	struct fetch_run *runs; /* under way, oldest first */
+	struct server *servers; /* servers.c's */
+	size_t nservers;
 	struct loop_timer *look_timer; /* for stalls, and for second looks that wait */
 	bool look_timed;
 	/* stopping */
@@ -96,6 +108,24 @@ void fetcher_settle(struct account *a);
 void fetcher_tell(const struct fetch_run *r, const struct account *a, const char *state, uint64_t bytes,
                   const char *error);
 void fetcher_runs_free(struct fetcher *f);
+
+/* ---- servers.c ---- */
+
+void servers_name(struct account *a, const struct config_account *c);
+void servers_free(struct fetcher *f);
+/* Forgets what was learnt about the account's server. */
+void servers_forget(const struct account *a);
+/* Whether the next session has to do without pipelining. */
+bool servers_lock_step(const struct account *a);
+/* A session has ended. Whether the next is to begin at once, without pipelining. */
+bool servers_try_lock_step(struct account *a, const struct session_result *r);
+/* A session begins; the server has let it in. */
+void servers_begin(struct account *a);
+void servers_entered(struct account *a);
+/* Whether the server allows no more sessions at once than are under way there. */
+bool servers_full(const struct account *a);
+/* A session has ended. Whether it failed only since others are under way there: then it goes back into the line. */
+bool servers_crowded(struct account *a, const struct session_result *r);
 
 /* ---- fetcher.c ---- */
 

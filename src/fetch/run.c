@@ -68,6 +68,11 @@ static void on_progress(void *arg, const char *state, uint64_t done, uint64_t to
 	account_progress(a, state, bytes, "");
 }
 
+static void on_entered(void *arg)
+{
+	servers_entered(arg);
+}
+
 static const char *end_state(enum session_outcome o)
 {
 	return o == SESSION_WELL                            ? "done"
@@ -93,7 +98,7 @@ void fetcher_settle(struct account *a)
 		a->awaiting[i].run->awaited--;
 	a->nawaiting = 0;
 	a->turn = 0;
-	a->again_ms = 0;
+	a->again_ms = a->hold_ms = 0;
 }
 
 /* The session's end is the end of those who awaited it; the others get one of their own if this one went well. */
@@ -117,15 +122,30 @@ static void settle_with(struct account *a, enum session_outcome o)
 		queue(a);
 }
 
+/* What went wrong is the server's with too many of us or with pipelining: no news for anybody yet. */
+static bool once_more(struct account *a, const struct session_result *r)
+{
+	bool crowded = servers_crowded(a, r), lock_step = !crowded && servers_try_lock_step(a, r);
+
+	return usable(a) && (crowded || lock_step);
+}
+
 static void on_session_done(void *arg, const struct session_result *end)
 {
 	struct account *a = arg;
 	struct fetcher *f = a->fetcher;
-	const struct session_result judged = account_judge(a, end), *r = &judged;
 
 	a->session = NULL;
 	f->running--;
 	give_place_back(a);
+	if (once_more(a, end)) {
+		a->collected += end->stored;
+		a->again_ms = a->rounds > 1 ? clock_mono_ms() : 0;
+		queue(a);
+		fetcher_advance(f);
+		return;
+	}
+	const struct session_result judged = account_judge(a, end), *r = &judged;
 	account_learn(a, r);
 	if (account_again(a, r)) {
 		a->again_ms = clock_mono_ms();
@@ -154,15 +174,17 @@ static void begin_session(struct account *a)
 		a->memory = outside_memory_new();
 	struct session_setup setup = {
 	    .deps = &f->deps,
-	    .limits = &session_default_limits,
 	    .rules = f->rules,
 	    .account = a->config,
 	    .lane = a->lane,
+	    .lock_step = servers_lock_step(a),
+	    .patient = a->patient,
 	    .clock = &f->clock,
 	    .avoid = &a->avoid,
 	    .titling = &a->titling,
 	    .memory = a->memory,
 	    .aged_from = &a->aged_from,
+	    .entered = on_entered,
 	    .progress = on_progress,
 	    .done = on_session_done,
 	    .arg = a,
@@ -180,7 +202,8 @@ static void begin_session(struct account *a)
 	a->looked_ms = clock_mono_ms();
 	a->heard = 0;
 	a->rounds = a->again_ms != 0 ? a->rounds + 1 : 1;
-	a->again_ms = 0;
+	a->again_ms = a->hold_ms = 0;
+	servers_begin(a);
 	a->done = a->total = 0;
 	a->session = session_start(&setup);
 }
@@ -215,6 +238,11 @@ static bool mailbox_is_busy(const struct account *a)
 	return false;
 }
 
+static bool must_stay(const struct account *a)
+{
+	return (a->again_ms != 0 && !may_look_again(a)) || a->hold_ms > clock_mono_ms() || servers_full(a);
+}
+
 static struct account *first_in_line(const struct fetcher *f, bool *later)
 {
 	struct account *first = NULL;
@@ -225,7 +253,7 @@ static struct account *first_in_line(const struct fetcher *f, bool *later)
 
 		if (a->turn == 0 || a->session != NULL || mailbox_is_busy(a))
 			continue;
-		if (a->again_ms != 0 && usable(a) && !may_look_again(a))
+		if (usable(a) && must_stay(a))
 			*later = true;
 		else if (first == NULL || a->turn < first->turn)
 			first = a;

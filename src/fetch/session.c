@@ -8,10 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DRIP_LEAST = 600, DRIP_STRIKES = 2 };
-
-const struct session_limits session_default_limits = {
-    .connect = 60000, .login = 60000, .silence = 90000, .drip = 60000};
+enum { DRIP_MS = 60000, DRIP_LEAST_BPS = 10, DRIP_STRIKES = 2 };
 
 struct fetch_rules *fetch_rules_new(const struct config *c)
 {
@@ -88,6 +85,8 @@ static void destroy(struct session *s)
 	facts_free(&s->facts);
 	buf_free(&s->head);
 	buf_free(&s->text);
+	buf_free(&s->refusal);
+	free(s->kept);
 	if (s->password != NULL)
 		explicit_bzero(s->password, strlen(s->password));
 	free(s->password);
@@ -110,6 +109,11 @@ static void report_and_free(void *arg)
 	    .entered = s->entered,
 	    .login_delay = s->caps.login_delay,
 	    .told = s->facts.told,
+	    .login_refused = s->login_refused,
+	    .no_password = s->no_password,
+	    .blames_pipelining = s->blames_pipelining && !s->stopping,
+	    .slow = s->slow,
+	    .crowd = s->stopping ? CROWD_NONE : s->crowd,
 	};
 
 	log_end(s);
@@ -144,6 +148,21 @@ void session_end(struct session *s, enum session_outcome o, const char *text)
 	free_when_quiet(s);
 }
 
+static void blame_pipelining(struct session *s)
+{
+	s->blames_pipelining = true;
+	log_warning("fetch.pipelining_broken", kv_s("sid", s->sid), kv_s("account", s->account->label),
+	            kv_s("host", s->account->login.host));
+	session_doubt(s);
+}
+
+void session_end_garbled(struct session *s, enum session_outcome o, const char *text)
+{
+	if (s->phase != PHASE_ENDED && pop3_client_has_pipelined(s->client))
+		blame_pipelining(s);
+	session_end(s, o, text);
+}
+
 void session_under_way(struct session *s)
 {
 	s->under_way++;
@@ -172,7 +191,11 @@ void session_flush(struct session *s)
 		explicit_bzero(out->p, out->n);
 		buf_clear(out);
 	}
-	outside_set_timeout(s->line, awaiting(s) ? s->setup.limits->silence : 0);
+	s->moved_ms = clock_mono_ms();
+	s->patience_ms = !awaiting(s) ? 0 : s->timeout_ms;
+	if (pop3_client_in_pipeline(s->client) && !s->setup.patient && s->patience_ms > SESSION_BLAME_MS)
+		s->patience_ms = SESSION_BLAME_MS;
+	outside_set_timeout(s->line, s->patience_ms);
 }
 
 void session_queue(struct session *s, enum pop3_verb v, size_t pick, uint64_t expect)
@@ -187,12 +210,18 @@ void session_queue(struct session *s, enum pop3_verb v, size_t pick, uint64_t ex
 	pop3_client_queue(s->client, &cmd, NULL);
 }
 
+static int64_t drip_ms(const struct session *s)
+{
+	return s->timeout_ms > DRIP_MS ? s->timeout_ms : DRIP_MS;
+}
+
 /* A byte a second is not silence, and yet nothing comes of it. */
 static void on_drip(void *arg)
 {
 	struct session *s = arg;
+	uint64_t least = DRIP_LEAST_BPS * (uint64_t)drip_ms(s) / 1000;
 
-	if (awaiting(s) && s->storing == 0 && s->heard - s->heard_before < DRIP_LEAST)
+	if (awaiting(s) && s->storing == 0 && s->heard - s->heard_before < least)
 		s->drips++;
 	else
 		s->drips = 0;
@@ -200,7 +229,7 @@ static void on_drip(void *arg)
 	if (s->drips >= DRIP_STRIKES)
 		session_end(s, SESSION_LATER, "the server sends too slowly");
 	else
-		loop_timer_set(s->drip, s->setup.limits->drip);
+		loop_timer_set(s->drip, drip_ms(s));
 }
 
 static void on_deadline(void *arg)
@@ -220,12 +249,20 @@ void session_step(struct session *s)
 		session_flush(s);
 }
 
+/* Where a reply to one command alone takes so long, silence after several proves nothing. */
+static void mind_slowness(struct session *s)
+{
+	if (pop3_client_awaits_reply(s->client) && clock_mono_ms() - s->moved_ms >= SESSION_BLAME_MS)
+		s->slow = true;
+}
+
 static void on_readable(void *arg)
 {
 	struct session *s = arg;
 	struct evbuffer *in = outside_in(s->line);
 	struct err e;
 
+	mind_slowness(s);
 	while (s->phase != PHASE_ENDED && evbuffer_get_length(in) > 0) {
 		struct evbuffer_iovec v;
 
@@ -236,7 +273,7 @@ static void on_readable(void *arg)
 		int rc = pop3_client_feed(s->client, slice_make(v.iov_base, v.iov_len), &e);
 		s->feeding = false;
 		if (rc != 0)
-			session_end(s, SESSION_FAILED, e.text);
+			session_end_garbled(s, SESSION_FAILED, e.text);
 		if (s->phase != PHASE_ENDED)
 			evbuffer_drain(in, v.iov_len);
 	}
@@ -248,10 +285,46 @@ static void on_ready(void *arg)
 	struct session *s = arg;
 
 	pop3_caps_transcript(&s->caps, outside_transcript(s->line));
-	pop3_client_set_pipelining(s->client, s->caps.pipelining);
-	loop_timer_set(s->drip, s->setup.limits->drip);
+	loop_timer_set(s->drip, drip_ms(s));
 	session_login(s);
 	session_flush(s);
+}
+
+static bool fell_silent(const struct session *s)
+{
+	return s->patience_ms > 0 && clock_mono_ms() - s->moved_ms >= s->patience_ms;
+}
+
+/* A connection that is cut off while mail comes is the line's fault; one that is cut off at the first commands that
+ * travel together may be a server's that cannot read two at once. */
+static bool pipelining_may_be_why(const struct session *s, enum outside_failure f)
+{
+	return f == OUTSIDE_NETWORK && pop3_client_in_pipeline(s->client) &&
+	       (fell_silent(s) || s->phase == PHASE_LISTING);
+}
+
+/* Before the log-in a server says little about why it does not want us. */
+static enum session_crowd crowd_behind(const struct session *s, enum outside_failure f, struct slice reply)
+{
+	if (f == OUTSIDE_LOGIN || f == OUTSIDE_GREETING) {
+		enum session_crowd c = session_crowd_of(reply);
+
+		return c == CROWD_NONE && f == OUTSIDE_GREETING && slice_starts_nocase(reply, "-ERR") ? CROWD_CLOSED
+		                                                                                      : c;
+	}
+	return f == OUTSIDE_NETWORK && s->phase <= PHASE_LOGIN && !fell_silent(s) ? CROWD_CLOSED : CROWD_NONE;
+}
+
+static enum session_outcome outcome_of(enum outside_failure f, struct slice reply)
+{
+	switch (f) {
+	case OUTSIDE_NETWORK:
+		return SESSION_LATER;
+	case OUTSIDE_GREETING:
+		return pop3_reply_refusal(reply, true) == POP3_LATER ? SESSION_LATER : SESSION_FAILED;
+	default:
+		return SESSION_FAILED;
+	}
 }
 
 static void on_line_failed(void *arg, enum outside_failure f, const char *text, const char *reply)
@@ -269,26 +342,13 @@ static void on_line_failed(void *arg, enum outside_failure f, const char *text, 
 		}
 		s->deleted = 0; /* nothing of it is confirmed */
 	}
-	switch (f) {
-	case OUTSIDE_LOGIN: {
-		enum pop3_refusal r = pop3_reply_refusal(slice_of(reply), true);
-		session_end(s,
-		            r == POP3_LATER   ? SESSION_LATER
-		            : r == POP3_WRONG ? SESSION_WRONG
-		                              : SESSION_UNSURE,
-		            text);
-		break;
-	}
-	case OUTSIDE_NETWORK:
-		session_end(s, SESSION_LATER, text);
-		break;
-	case OUTSIDE_GREETING:
-		session_end(s, pop3_reply_refusal(slice_of(reply), true) == POP3_LATER ? SESSION_LATER : SESSION_FAILED,
-		            text);
-		break;
-	default:
-		session_end(s, SESSION_FAILED, text);
-	}
+	if (pipelining_may_be_why(s, f))
+		blame_pipelining(s);
+	s->crowd = crowd_behind(s, f, slice_of(reply));
+	if (f == OUTSIDE_LOGIN)
+		session_on_login_failed(s, text, slice_of(reply));
+	else
+		session_end(s, outcome_of(f, slice_of(reply)), text);
 }
 
 static const struct outside_callbacks line_callbacks = {on_ready, on_readable, NULL, on_line_failed};
@@ -315,7 +375,7 @@ static void on_reply(void *arg, const struct pop3_command *cmd, bool ok, struct 
 	case POP3_CAPA:
 	case POP3_UIDL:
 	case POP3_LIST:
-		session_on_listing(s, cmd, ok);
+		session_on_listing(s, cmd, ok, text);
 		break;
 	case POP3_TOP:
 		session_on_top(s, cmd, ok);
@@ -357,8 +417,10 @@ void session_set_phase(struct session *s, enum session_phase p)
 {
 	s->phase = p;
 	s->entered |= p == PHASE_LISTING;
-	if (p == PHASE_LISTING)
+	if (p == PHASE_LISTING) {
 		loop_timer_cancel(s->deadline);
+		s->setup.entered(s->setup.arg);
+	}
 	session_progress(s);
 }
 
@@ -383,10 +445,12 @@ struct session *session_start(const struct session_setup *setup)
 	s->setup.memory = outside_memory_ref(setup->memory);
 	s->rules = fetch_rules_ref(setup->rules);
 	s->account = setup->account;
+	s->timeout_ms = s->account->timeout * 1000;
 	random_bytes(id, sizeof id);
 	snprintf(s->sid, sizeof s->sid, "f%02x%02x%02x%02x", id[0], id[1], id[2], id[3]);
 	s->began_ms = clock_mono_ms();
 	buf_init(&s->text, 1024);
+	buf_init(&s->refusal, 512);
 	buf_init(&s->head, 4 * 1024 * 1024);
 	s->client = pop3_client_new(&client_events, s);
 	s->deadline = loop_timer_new(setup->deps->loop, on_deadline, s);
@@ -405,7 +469,12 @@ struct session *session_start(const struct session_setup *setup)
 
 bool session_has_listed(const struct session *s)
 {
-	return s->phase >= PHASE_LOGIN; /* it travels with the log-in */
+	return s->phase >= PHASE_LISTING;
+}
+
+bool session_is_in(const struct session *s)
+{
+	return s->phase >= PHASE_LISTING && s->phase != PHASE_ENDED;
 }
 
 uint64_t session_heard(const struct session *s)

@@ -32,33 +32,46 @@ enum session_outcome {
 	SESSION_STOPPED /* by us */
 };
 
+/* The provider may have turned us away for the connections that we have there already. */
+enum session_crowd {
+	CROWD_NONE,
+	CROWD_IN_USE, /* the mailbox is in use: perhaps by one of ours */
+	CROWD_CLOSED, /* closed or refused before the log-in, without a reason */
+	CROWD_SAID    /* in so many words */
+};
+
 struct session_result {
 	enum session_outcome outcome;
 	const char *text; /* "" or what went wrong */
 	uint64_t listed;  /* messages in the listing */
 	uint64_t stored, deleted, bytes;
-	uint64_t copies;     /* of the stored: most likely known before, under another name */
-	bool entered;        /* the server let us in */
-	int64_t login_delay; /* seconds that the server wants between log-ins */
-	bool told;           /* postmaster was told of a failure earlier, and not yet of its end */
+	uint64_t copies;        /* of the stored: most likely known before, under another name */
+	bool entered;           /* the server let us in */
+	int64_t login_delay;    /* seconds that the server wants between log-ins */
+	bool told;              /* postmaster was told of a failure earlier, and not yet of its end */
+	bool login_refused;     /* the server's words at the log-in are what went wrong */
+	bool no_password;       /* there was nothing to log in with: nobody was asked */
+	bool blames_pipelining; /* replies were missing or out of place after commands that travelled together */
+	bool slow;              /* some reply took as long as would have been blamed on pipelining */
+	enum session_crowd crowd;
 };
 
-struct session_limits { /* milliseconds */
-	int64_t connect, login, silence, drip;
-};
-extern const struct session_limits session_default_limits;
+/* How long the server may say nothing where a reply to pipelined commands is due, before pipelining is blamed. */
+enum { SESSION_BLAME_MS = 10000 };
 
 struct session_setup { /* all borrowed; account belongs to rules->config */
 	const struct fetcher_deps *deps;
-	const struct session_limits *limits;
 	struct fetch_rules *rules;
 	const struct config_account *account;
 	unsigned lane;
+	bool lock_step; /* one command at a time, whatever the server offers */
+	bool patient;   /* silence is the server's habit, not a sign of broken pipelining */
 	struct clock_watch *clock;
 	struct strlist *avoid; /* ledger keys of messages that broke a session; may grow; outlives the session */
 	bool *titling;         /* a large message's header was asked for and never came; outlives the session */
 	char **aged_from;      /* where the look for aged records goes on; NULL at first; outlives the session */
 	struct outside_memory *memory; /* of the looks at this mailbox before, under these settings; NULL = none */
+	void (*entered)(void *arg);    /* the server has let it in */
 	void (*progress)(void *arg, const char *state, uint64_t done, uint64_t total, uint64_t bytes);
 	void (*done)(void *arg, const struct session_result *r); /* exactly once, from the loop; then it is gone */
 	void *arg;
@@ -67,6 +80,8 @@ struct session_setup { /* all borrowed; account belongs to rules->config */
 struct session *session_start(const struct session_setup *setup);
 /* Whether it may have asked for the listing: what arrives there from now on may escape it. */
 bool session_has_listed(const struct session *s);
+/* Whether the server has let it in. */
+bool session_is_in(const struct session *s);
 uint64_t session_heard(const struct session *s); /* bytes received so far */
 /* Ends at the next safe point: what is under way is taken, what was stored is deleted, QUIT. */
 void session_stop(struct session *s);

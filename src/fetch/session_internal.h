@@ -45,10 +45,16 @@ struct session {
 	bool feeding; /* inside pop3_client_feed */
 	struct pop3_caps caps;
 	struct loop_timer *deadline, *drip;
+	int64_t timeout_ms;  /* of the server's silence */
+	int64_t patience_ms; /* what of it is in force; 0: nothing is due */
+	int64_t moved_ms;    /* when something was last heard or said */
+	bool slow, blames_pipelining, login_refused, no_password;
+	enum session_crowd crowd;
 	uint64_t heard, heard_before; /* bytes; at the last drip check */
 	unsigned drips;
 
-	bool capa_done, uidl_done, list_done, has_uidl;
+	bool capa_done, uidl_done, list_done, has_uidl, uidl_refused, asked_twice;
+	struct buf refusal; /* of UIDL or LIST */
 	struct listing listing;
 	struct picks picks;
 	size_t cursor;   /* picks before it were asked for */
@@ -58,6 +64,7 @@ struct session {
 	struct gather *gather;
 	size_t storing, refused;
 	uint64_t storing_bytes, total, done;
+	bool *kept; /* of each pick: stored in this session */
 	bool no_room;
 
 	enum session_outcome outcome;
@@ -71,6 +78,8 @@ void session_set_phase(struct session *s, enum session_phase p);
 /* Ends the session; the first call's reason stays. Safe anywhere; s lives until the loop's next turn at least. */
 void session_end(struct session *s, enum session_outcome o, const char *text);
 void session_note(struct session *s, enum session_outcome o, const char *text); /* a reason, without ending */
+/* What came is no sensible reply: ends the session, and says where pipelining may be the cause. */
+void session_end_garbled(struct session *s, enum session_outcome o, const char *text);
 void session_under_way(struct session *s);
 void session_came_back(struct session *s); /* the counterpart; may free s: the last thing a callback does */
 void session_progress(struct session *s);
@@ -84,6 +93,10 @@ void session_forget_password(struct session *s); /* nobody waits for password_co
 void session_prepare(struct session *s);
 void session_login(struct session *s);
 void session_ask_listing(struct session *s);
+/* libcurl's log-in was refused. */
+void session_on_login_failed(struct session *s, const char *text, struct slice reply);
+enum session_crowd session_crowd_of(struct slice reply);
+bool session_may_pipeline(const struct session *s);
 void session_list(struct session *s);
 void session_look(struct session *s);
 void session_mark(struct session *s, enum session_phase next);
@@ -91,9 +104,16 @@ void session_collect(struct session *s);
 void session_delete(struct session *s);
 void session_close_records(struct session *s);
 
+/* ---- session_doubt.c ---- */
+/* Message i was stored in this session. */
+void session_kept(struct session *s, size_t i);
+/* Replies are missing or out of place: what was stored in this session may stand under another message's name. Headers
+ * are compared before anything is deleted by its record. */
+void session_doubt(struct session *s);
+
 /* Events of the client, by verb. */
 void session_on_login(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text);
-void session_on_listing(struct session *s, const struct pop3_command *cmd, bool ok);
+void session_on_listing(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text);
 void session_on_listed(struct session *s, const struct pop3_command *cmd, struct slice line);
 void session_on_listed_all(struct session *s, const struct pop3_command *cmd);
 void session_on_top(struct session *s, const struct pop3_command *cmd, bool ok);

@@ -99,18 +99,104 @@ static void on_matched(void *arg, int rc, const struct err *e)
 	session_came_back(s);
 }
 
+/* Named by their UIDLs; "top:…" is what a message without one is called. */
+static bool has_own_name(const struct ledger_record *rec)
+{
+	return !slice_starts_nocase(slice_of(rec->uidl), "top:");
+}
+
+static bool any_open_by_uidl(const struct session *s)
+{
+	for (size_t i = 0; i < s->facts.records.n; i++)
+		if (!s->facts.records.v[i].closed && has_own_name(&s->facts.records.v[i]))
+			return true;
+	return false;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* The sizes of the messages that are on record by a UIDL which is not listed now, sorted; the caller frees. */
+static uint64_t *missed_sizes(const struct session *s, size_t *n)
+{
+	const struct ledger_records *r = &s->facts.records;
+	const char **uidls = xreallocarray(NULL, s->listing.n + 1, sizeof *uidls);
+	uint64_t *sizes = xreallocarray(NULL, r->n + 1, sizeof *sizes);
+	size_t named = 0;
+
+	*n = 0;
+	for (size_t i = 0; i < s->listing.n; i++)
+		if (s->listing.v[i].uidl != NULL)
+			uidls[named++] = s->listing.v[i].uidl;
+	if (named > 1)
+		qsort(uidls, named, sizeof *uidls, by_text);
+	for (size_t i = 0; i < r->n; i++) {
+		const char *uidl = r->v[i].uidl;
+
+		if (!r->v[i].closed && has_own_name(&r->v[i]) &&
+		    (named == 0 || bsearch(&uidl, uidls, named, sizeof *uidls, by_text) == NULL))
+			sizes[(*n)++] = r->v[i].size;
+	}
+	if (*n > 1)
+		qsort(sizes, *n, sizeof *sizes, by_size);
+	free(uidls);
+	return sizes;
+}
+
+/* A message without a UIDL is named by its header, and is new under that name. Where it may be one that is on record
+ * by a UIDL it is left for the next look: the server may know its UIDL by then. */
+static void leave_doubtful(struct session *s)
+{
+	size_t n, kept = 0;
+	uint64_t *sizes = missed_sizes(s, &n);
+
+	for (size_t i = 0; i < s->listing.n; i++) {
+		struct listed *l = &s->listing.v[i];
+
+		if (l->uidl != NULL || n == 0 || bsearch(&l->size, sizes, n, sizeof *sizes, by_size) == NULL)
+			s->listing.v[kept++] = *l;
+	}
+	free(sizes);
+	if (kept < s->listing.n)
+		session_note(s, SESSION_LATER,
+		             "the server gives no UIDL for messages that may have been collected: they are left alone");
+	s->listing.n = kept;
+}
+
+/* Mail that arrives between UIDL and LIST stands in one of them alone. */
+static void ask_again(struct session *s)
+{
+	listing_free(&s->listing);
+	s->asked_twice = true;
+	s->uidl_done = s->list_done = false;
+	session_queue(s, POP3_UIDL, 0, 0);
+	session_queue(s, POP3_LIST, 0, 0);
+}
+
 static void listed_all(struct session *s)
 {
 	struct err e;
 
 	if (listing_finish(&s->listing, s->has_uidl, &e) != 0) {
-		session_end(s, SESSION_FAILED, e.text);
+		session_end_garbled(s, SESSION_FAILED, e.text);
 		return;
 	}
+	if (s->listing.odd > 0 && !s->asked_twice) {
+		ask_again(s);
+		return;
+	}
+	if (s->has_uidl)
+		leave_doubtful(s);
 	s->listed = s->listing.n;
-	if (s->listing.odd > 0)
-		session_note(s, SESSION_FAILED,
-		             "the server's UIDL and LIST do not name the same messages; the others were left alone");
 	session_set_phase(s, PHASE_MATCHING);
 	if (!facts_lack(&s->facts, &s->listing)) {
 		make_picks(s);
@@ -120,30 +206,57 @@ static void listed_all(struct session *s)
 	database_read(s->setup.deps->database, match, on_matched, s);
 }
 
+bool session_may_pipeline(const struct session *s)
+{
+	return s->caps.pipelining && !s->setup.lock_step;
+}
+
 void session_ask_listing(struct session *s)
 {
+	pop3_client_set_pipelining(s->client, session_may_pipeline(s));
 	/* Capabilities may differ after the log-in (RFC 2449 5); asked together, they cost no time. */
 	session_queue(s, POP3_CAPA, 0, 0);
 	session_queue(s, POP3_UIDL, 0, 0);
 	session_queue(s, POP3_LIST, 0, 0);
 }
 
+/* Without UIDLs messages are named by their headers. Where they have names on record, or the server says that it knows
+ * UIDL and they would stay there, the same mail would come again under another name. */
+static bool needs_uidl(const struct session *s)
+{
+	return any_open_by_uidl(s) || (s->caps.known && s->caps.uidl && s->account->keep != 0);
+}
+
 void session_list(struct session *s)
 {
-	if (s->capa_done && s->uidl_done && s->list_done)
+	if (!s->capa_done || !s->uidl_done || !s->list_done)
+		return;
+	if (s->uidl_refused && needs_uidl(s))
+		session_end_garbled(s, SESSION_LATER, buf_str(&s->refusal));
+	else
 		listed_all(s);
 }
 
-void session_on_listing(struct session *s, const struct pop3_command *cmd, bool ok)
+static void keep_refusal(struct session *s, const char *what, struct slice text)
+{
+	buf_clear(&s->refusal);
+	buf_add_str(&s->refusal, what);
+	text_escape(&s->refusal, text, 300);
+}
+
+void session_on_listing(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text)
 {
 	if (cmd->verb == POP3_CAPA) {
 		s->caps = (struct pop3_caps){.known = ok, .pipelining = !ok && s->caps.pipelining};
 		s->capa_done = !ok;
 	} else if (cmd->verb == POP3_UIDL) {
 		s->has_uidl = ok;
-		s->uidl_done = !ok;
+		s->uidl_done = s->uidl_refused = !ok;
+		if (!ok)
+			keep_refusal(s, "the server refuses to name its messages: ", text);
 	} else if (!ok) {
-		session_end(s, SESSION_LATER, "the server refuses to list the mailbox");
+		keep_refusal(s, "the server refuses to list the mailbox: ", text);
+		session_end_garbled(s, SESSION_LATER, buf_str(&s->refusal));
 	}
 }
 
@@ -159,14 +272,14 @@ void session_on_listed(struct session *s, const struct pop3_command *cmd, struct
 	else
 		rc = listing_add_size(&s->listing, line, &e);
 	if (rc != 0)
-		session_end(s, SESSION_FAILED, e.text);
+		session_end_garbled(s, SESSION_FAILED, e.text);
 }
 
 void session_on_listed_all(struct session *s, const struct pop3_command *cmd)
 {
 	if (cmd->verb == POP3_CAPA) {
 		s->capa_done = true;
-		pop3_client_set_pipelining(s->client, s->caps.pipelining);
+		pop3_client_set_pipelining(s->client, session_may_pipeline(s));
 	} else if (cmd->verb == POP3_UIDL) {
 		s->uidl_done = true;
 	} else {

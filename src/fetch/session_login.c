@@ -48,11 +48,23 @@ static void on_loaded(void *arg, int rc, const struct err *e)
 
 static const char unspeakable[] = "user or password holds control or non-ASCII characters, which POP3 cannot carry";
 
+/* Nobody was asked to let us in. */
+static void end_without_password(struct session *s, const char *text)
+{
+	s->no_password = true;
+	session_end(s, SESSION_FAILED, text);
+}
+
 /* The first line of what password_command printed. */
 static void take_password(struct session *s, struct slice out)
 {
 	struct slice line = slice_trim(slice_sub(out, 0, slice_find(out, '\n')));
 
+	if (line.n == 0) {
+		end_without_password(s, slice_trim(out).n == 0 ? "password_command printed nothing"
+		                                               : "password_command printed an empty first line");
+		return;
+	}
 	if (slice_find(line, '\0') < line.n) { /* a C string would end here, and be another password */
 		session_end(s, SESSION_FAILED, unspeakable);
 		return;
@@ -79,7 +91,7 @@ static void on_password(void *arg, const struct runner_result *r)
 		         : r->timed_out ? "took too long"
 		                        : "failed",
 		         r->status);
-		session_end(s, SESSION_FAILED, text);
+		end_without_password(s, text);
 	} else {
 		take_password(s, slice_sub(r->output, 0, PASSWORD_MAX));
 	}
@@ -100,6 +112,8 @@ void session_prepare(struct session *s)
 	database_read(s->setup.deps->database, load_facts, on_loaded, s);
 	if (l->password_command[0] == '\0') {
 		s->password = xstrdup(l->password);
+		if (s->password[0] == '\0')
+			end_without_password(s, "the account has no password");
 		return;
 	}
 	s->waiting = xcalloc(1, sizeof *s->waiting);
@@ -165,7 +179,7 @@ static void connect_now(struct session *s)
 	    .bearer = token ? s->password : "",
 	    .proxy = s->rules->config->proxy,
 	    .hello = "",
-	    .connect_timeout_ms = s->setup.limits->connect,
+	    .connect_timeout_ms = s->timeout_ms,
 	    .memory = s->setup.memory,
 	};
 
@@ -214,39 +228,73 @@ void session_login(struct session *s)
 		return;
 	}
 	session_set_phase(s, PHASE_LOGIN);
-	loop_timer_set(s->deadline, s->setup.limits->login);
+	loop_timer_set(s->deadline, s->timeout_ms);
 	if (sasl) {
 		queue_sasl_plain(s);
 	} else {
 		queue_login(s, POP3_USER, s->account->login.user);
 		queue_login(s, POP3_PASS, s->password);
 	}
-	/* Behind a refused log-in it only brings refusals, and nobody listens any more. */
-	session_ask_listing(s);
 }
 
-void session_on_login(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text)
+/* What a refused log-in means. */
+static enum session_outcome outcome_of(struct slice reply)
 {
-	if (s->phase != PHASE_LOGIN)
-		return;
-	if (ok && cmd->verb == POP3_USER)
-		return;
-	if (ok) {
-		session_set_phase(s, PHASE_LISTING);
-		return;
+	switch (pop3_reply_refusal(reply, true)) {
+	case POP3_LATER:
+		return SESSION_LATER;
+	case POP3_WRONG:
+		return SESSION_WRONG;
+	default:
+		return SESSION_UNSURE;
 	}
+}
+
+enum session_crowd session_crowd_of(struct slice reply)
+{
+	return pop3_reply_crowded(reply) ? CROWD_SAID : pop3_reply_in_use(reply) ? CROWD_IN_USE : CROWD_NONE;
+}
+
+static void refused(struct session *s, struct slice text)
+{
 	struct buf why;
-	enum pop3_refusal r = pop3_reply_refusal(text, true);
 	char *masked = log_masked(text); /* some repeat the password that they refuse */
 
 	buf_init(&why, 1024);
 	buf_add_str(&why, "log-in refused: ");
 	text_escape(&why, slice_of(masked), 400);
 	free(masked);
-	session_end(s,
-	            r == POP3_LATER   ? SESSION_LATER
-	            : r == POP3_WRONG ? SESSION_WRONG
-	                              : SESSION_UNSURE,
-	            buf_str(&why));
+	s->login_refused = true;
+	s->crowd = session_crowd_of(text);
+	session_end(s, outcome_of(text), buf_str(&why));
 	buf_free(&why);
+}
+
+void session_on_login_failed(struct session *s, const char *text, struct slice reply)
+{
+	struct buf why;
+	int status;
+
+	s->login_refused = true;
+	buf_init(&why, 1024);
+	buf_add_str(&why, "the token was refused: ");
+	if (s->account->login.auth == AUTH_XOAUTH2 && (status = pop3_reply_challenge(reply, &why)) >= 0)
+		session_end(s, status >= 500 ? SESSION_LATER : SESSION_UNSURE, buf_str(&why));
+	else
+		session_end(s, outcome_of(reply), text);
+	buf_free(&why);
+}
+
+void session_on_login(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text)
+{
+	if (s->phase != PHASE_LOGIN)
+		return;
+	if (!ok) {
+		refused(s, text);
+	} else if (cmd->verb == POP3_USER) {
+		loop_timer_set(s->deadline, s->timeout_ms);
+	} else {
+		session_set_phase(s, PHASE_LISTING);
+		session_ask_listing(s);
+	}
 }

@@ -117,6 +117,7 @@ static void on_stored(void *arg, enum acceptance_result r)
 		s->copies += s->picks.v[t.pick].copy;
 		s->done++;
 		picks_stored(&s->picks, t.pick);
+		session_kept(s, t.pick);
 		session_progress(s);
 	} else if (r == ACCEPT_NO_SPACE || r == ACCEPT_DISK_ERROR) {
 		if (s->phase != PHASE_ENDED)

@@ -131,6 +131,7 @@ static void set_up(struct outside *o, const struct outside_target *t)
 	curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a hung resolver thread is left behind, not waited for */
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)t->connect_timeout_ms);
+	curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)(t->connect_timeout_ms / 1000 + 1));
 	curl_easy_setopt(easy, CURLOPT_PROXY, t->proxy != NULL ? t->proxy : ""); /* "": not the environment's */
 	curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* the proxy's words are not the server's */

@@ -56,6 +56,32 @@ static const struct letter letters[LETTER_KINDS] = {
           "Провайдер отклоняет вход:\n\n  {why}\n\n"
           "{mend}"
           "\nСледующая попытка через час, после `ofmctl reload` или по `ofmctl sync \"{account}\"`.\n"}},
+    [LETTER_LOGIN_LATER] =
+        {{"A provider keeps putting off the log-in",
+          "Account \"{account}\": {user} on {host}\n\n"
+          "The provider answered {times} log-ins in a row with:\n\n  {why}\n\n"
+          "That sounds as if it would pass, and has not passed. It may hide another reason:\n\n"
+          "{mend}"
+          "\nIt is tried again with every sync. You will be told when it works again.\n"},
+         {"Провайдер всё откладывает вход",
+          "Ящик «{account}»: {user} на {host}\n\n"
+          "На попытки входа (подряд: {times}) провайдер отвечает:\n\n  {why}\n\n"
+          "Похоже на временную помеху, но она не проходит. За ней может стоять другая причина:\n\n"
+          "{mend}"
+          "\nПопытки продолжаются в каждом сеансе связи. Когда сбор заработает, придёт сообщение.\n"}},
+    [LETTER_NO_PASSWORD] = {{"No password for an account",
+                             "Account \"{account}\": {user} on {host}\n\n"
+                             "There is no password to log in with:\n\n  {why}\n\n"
+                             "The provider was not asked. Check `password`, `password_file` or `password_command`\n"
+                             "of this account in the ini file; run the command by hand as the user of ofmsrv.\n\n"
+                             "It is tried again with every sync. You will be told when it works again.\n"},
+                            {"Нет пароля для ящика",
+                             "Ящик «{account}»: {user} на {host}\n\n"
+                             "Нет пароля для входа:\n\n  {why}\n\n"
+                             "К провайдеру не обращались. Проверьте `password`, `password_file` или\n"
+                             "`password_command` этого ящика в файле ini; запустите команду вручную от имени\n"
+                             "пользователя ofmsrv.\n\n"
+                             "Попытки продолжаются в каждом сеансе связи. Когда сбор заработает, придёт сообщение.\n"}},
     [LETTER_NOT_COLLECTED] = {{"Mail cannot be collected",
                                "Account \"{account}\": {user} on {host}\n\n"
                                "Collecting failed {times} times in a row:\n\n  {why}\n\n"

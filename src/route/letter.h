@@ -12,6 +12,8 @@ enum letter_kind {
 	LETTER_WELL_AGAIN,     /* from until why */
 	LETTER_REBUILT,        /* queued unreadable known */
 	LETTER_LOGIN_REFUSED,  /* account user host why mend */
+	LETTER_LOGIN_LATER,    /* account user host times why mend */
+	LETTER_NO_PASSWORD,    /* account user host why */
 	LETTER_NOT_COLLECTED,  /* account user host times why */
 	LETTER_COLLECTED,      /* account user host */
 	LETTER_HELD,           /* account user host */

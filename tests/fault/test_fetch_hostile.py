@@ -205,7 +205,6 @@ def with_listing(verb, reply):
 @pytest.mark.parametrize("verb,reply", [
     ("UIDL", b"+OK\r\n1 " + b"u" * 1000000 + b"\r\n.\r\n"),
     ("UIDL", b"+OK\r\n1 " + b"u" * 300 + b"\r\n.\r\n"),
-    ("UIDL", b"+OK\r\n1\r\n.\r\n"),
     ("UIDL", b"+OK\r\n1 a\x00b\r\n.\r\n"),
     ("UIDL", b"+OK\r\n-1 u0\r\n.\r\n"),
     ("UIDL", b"+OK\r\n4294967296 u0\r\n.\r\n"),

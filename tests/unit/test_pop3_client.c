@@ -285,13 +285,140 @@ static void test_refusals_are_told_apart(void **state)
 	    {"mailbox is locked by another", POP3_LATER},
 	    {"invalid user or password", POP3_UNCLEAR},
 	    {"", POP3_UNCLEAR},
+	    /* Gmail */
+	    {"[AUTH] Username and password not accepted.", POP3_WRONG},
+	    {"[AUTH] Application-specific password required: https://support.google.com/accounts/answer/185833",
+	     POP3_WRONG},
+	    {"[SYS/PERM] Your account is not enabled for POP access. Please visit your Gmail settings page and enable "
+	     "your "
+	     "account for POP access.",
+	     POP3_WRONG},
+	    {"Web login required: https://support.google.com/mail/answer/78754", POP3_WRONG},
+	    {"Account exceeded command or bandwidth limits. Learn more at https://support.google.com/mail", POP3_LATER},
+	    {"[SYS/TEMP] Temporary System Problem. Please try again later.", POP3_LATER},
+	    /* Outlook, Exchange */
+	    {"Exceeded the login limit for a 15 minute period. Reduce the frequency of requests to the POP3 server.",
+	     POP3_LATER},
+	    {"Logon failure: unknown user name or bad password.", POP3_UNCLEAR},
+	    {"Authentication failure: unknown user name or bad password.", POP3_UNCLEAR},
+	    {"Server Unavailable. 21", POP3_LATER},
+	    {"Service not available.", POP3_LATER},
+	    {"Your account has been blocked.", POP3_WRONG},
+	    {"Account is blocked. Sign in on the web to unblock it.", POP3_WRONG},
+	    {"Basic Authentication is disabled.", POP3_WRONG},
+	    /* Yandex, Mail.ru */
+	    {"[AUTH] login failure or POP3 disabled, try later. sc=xYzAbC12", POP3_WRONG},
+	    {"login failure or POP3 disabled, try later", POP3_UNCLEAR},
+	    {"[SYS/PERM] This user does not have access to this service", POP3_WRONG},
+	    {"NEOBHODIM parol prilozheniya https://help.mail.ru/mail/security/protection/external / Application "
+	     "password is "
+	     "REQUIRED",
+	     POP3_WRONG},
+	    {"Ваш ящик заблокирован", POP3_WRONG},
+	    /* QQ, 163 */
+	    {"Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, or "
+	     "system is busy. More information at https://service.mail.qq.com/detail/0/1053",
+	     POP3_UNCLEAR},
+	    {"Login fail. Please using authorized code to login. More information at http://service.mail.qq.com/",
+	     POP3_UNCLEAR},
+	    {"ERR.LOGIN.REQCODE", POP3_WRONG},
+	    {"ERR.LOGIN.PASSERR", POP3_WRONG},
+	    {"您没有权限使用pop3功能", POP3_UNCLEAR},
+	    /* GMX, web.de, T-Online, OVH */
+	    {"[LOGIN-DELAY] minimum time between mail checks violation", POP3_LATER},
+	    {"minimum time between mail checks violation", POP3_LATER},
+	    {"POP3 ist nicht aktiviert", POP3_WRONG},
+	    {"Zu viele Verbindungen", POP3_LATER},
+	    /* Yahoo, AOL */
+	    {"[AUTH] (#MBR1212) Incorrect username or password. (#AUTHFAILURE)", POP3_WRONG},
+	    {"[SYS/TEMP] Server error - Please try again later.", POP3_LATER},
+	    {"(#AUTH999) Server error, please try later.", POP3_LATER},
+	    {"(#AUTH012) Incorrect username or password.", POP3_UNCLEAR},
+	    /* Dovecot, Courier, Cyrus, Zimbra, qmail, MDaemon, hMailServer */
+	    {"[SYS/TEMP] Temporary authentication failure. [mx:2026-11-30]", POP3_LATER},
+	    {"[IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+	     POP3_LATER},
+	    {"[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.", POP3_WRONG},
+	    {"Login failed.", POP3_UNCLEAR},
+	    {"Temporary problem, please try again later", POP3_LATER},
+	    {"[IN-USE] Unable to lock maildrop: Mailbox is locked by POP server", POP3_LATER},
+	    {"[SYS/PERM] Unable to locate maildrop: Mailbox does not exist", POP3_WRONG},
+	    {"invalid username/password", POP3_UNCLEAR},
+	    {"pop access not enabled for account", POP3_WRONG},
+	    {"authorization failed", POP3_UNCLEAR},
+	    {"aack, child crashed", POP3_LATER},
+	    {"maildrop already locked", POP3_LATER},
+	    {"Your mailbox is already locked", POP3_LATER},
+	    {"Sorry, this account is frozen", POP3_WRONG},
+	    /* a while, or for good */
+	    {"Your account is temporarily blocked, wait 30 minutes", POP3_LATER},
+	    {"account is locked", POP3_WRONG},
+	    {"Too many failed log-ins: this address is blocked for 10 minutes", POP3_LATER},
+	    {"Too many invalid logon attempts.", POP3_UNCLEAR},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		assert_int_equal(pop3_reply_refusal(slice_of(rows[i].text), true), rows[i].want);
+		if (pop3_reply_refusal(slice_of(rows[i].text), true) != rows[i].want)
+			fail_msg("%s", rows[i].text);
 	assert_non_null(strstr(pop3_reply_mend("pop.gmail.com", false), "app password"));
 	assert_null(strstr(pop3_reply_mend("pop.notgmail.com", false), "Gmail"));
+}
+
+static void test_too_many_connections(void **state)
+{
+	static const struct {
+		const char *text;
+		bool crowded, in_use;
+	} rows[] = {
+	    {"-ERR Too many connections from your address", true, false},
+	    {"-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)", true,
+	     true},
+	    {"421 4.7.0 come back later", true, false},
+	    {"-ERR 421 too busy", true, false},
+	    {"-ERR too many concurrent sessions", true, false},
+	    {"-ERR [IN-USE] mailbox", false, true},
+	    {"-ERR maildrop already locked", false, true},
+	    {"-ERR your account is locked", false, false},
+	    {"-ERR [AUTH] no", false, false},
+	    {"", false, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		assert_int_equal(pop3_reply_crowded(slice_of(rows[i].text)), rows[i].crowded);
+		assert_int_equal(pop3_reply_in_use(slice_of(rows[i].text)), rows[i].in_use);
+	}
+}
+
+static void test_a_refused_tokens_challenge(void **state)
+{
+	static const struct {
+		const char *reply, *json;
+		int status;
+	} rows[] = {
+	    {"+ eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiQmVhcmVyIn0=", "{\"status\":\"401\",\"schemes\":\"Bearer\"}", 401},
+	    {"+ eyJzdGF0dXMiOiA1MDB9", "{\"status\": 500}", 500},
+	    {"+ eyJlcnJvciI6ImludmFsaWRfdG9rZW4ifQ==", "{\"error\":\"invalid_token\"}", 0},
+	    {"+ VXNlcm5hbWU6", "", -1},
+	    {"+ ", "", -1},
+	    {"+", "", -1},
+	    {"+OK", "", -1},
+	    {"-ERR eyJzdGF0dXMiOiA1MDB9", "", -1},
+	    {"+ !!!!", "", -1},
+	    {"", "", -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct buf out;
+
+		buf_init(&out, 1000);
+		assert_int_equal(pop3_reply_challenge(slice_of(rows[i].reply), &out), rows[i].status);
+		assert_string_equal(buf_str(&out), rows[i].json);
+		buf_free(&out);
+	}
+	assert_null(strstr(pop3_reply_token_mend(false), "app password"));
 }
 
 static void test_capabilities_of_the_last_reply_count(void **state)
@@ -322,6 +449,8 @@ int main(void)
 	    cmocka_unit_test(test_listing_ends_at_its_dot_alone),
 	    cmocka_unit_test(test_lies_end_the_conversation),
 	    cmocka_unit_test(test_refusals_are_told_apart),
+	    cmocka_unit_test(test_too_many_connections),
+	    cmocka_unit_test(test_a_refused_tokens_challenge),
 	    cmocka_unit_test(test_capabilities_of_the_last_reply_count),
 	};
 

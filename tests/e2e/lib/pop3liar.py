@@ -23,7 +23,9 @@ class Provider(threads.Server):
     """tls: None, "stls" (offered) or "tls" (from the first byte); cert: (chain, key). cut_at: bytes that each session may
     send from `cut_from`'s reply on (any, where that is None), with a TLS close before the end of TCP where `polite`.
     byte_every: seconds between the bytes of all replies. password: one for all users, or {user: password}. tickets: of
-    TLS 1.3, for a client that comes back."""
+    TLS 1.3, for a client that comes back. forgets: "login" (what came behind a log-in, as servers do that hand over to
+    another program there) or "behind" (all but the first command of what was read at once). most: connections at once;
+    what is beyond is told `crowded` in place of a greeting ("" = closed without a word)."""
 
     def __init__(self, messages=(), reply=None, password="secret", caps=("TOP", "UIDL", "USER", "PIPELINING"), tls=None,
                  cert=None, greeting="+OK ready", login_caps=None, mechanisms=(), tickets=0):
@@ -39,6 +41,8 @@ class Provider(threads.Server):
         self.list_most = None        # so many at a time
         self.cut_at, self.cut_from, self.polite = None, None, False
         self.byte_every = 0
+        self.forgets = None
+        self.most, self.crowded, self.refusals = None, "-ERR too many connections from your address", 0
         self.commands = []           # (connection, line, under TLS)
         self.bursts = []             # (connection, bytes) as they were received
         self.logins = []             # (connection, user, how, what was given as password)
@@ -72,6 +76,10 @@ class Provider(threads.Server):
         super().close()
 
     def serve(self, s, number):
+        if self.most is not None and self.at_once > self.most:
+            self.refusals += 1
+            s.sendall((self.crowded + "\r\n").encode() if self.crowded else b"")
+            return
         session = Session(self, s, number)
         try:
             session.run()
@@ -144,6 +152,8 @@ class Session:
             self.p.bursts.append((self.number, got))
             self.buffer += got
         line, self.buffer = self.buffer.split(b"\r\n", 1)
+        if self.p.forgets == "behind":
+            self.buffer = b""
         return line.decode("latin1")
 
     # ---- replies ----
@@ -195,9 +205,21 @@ class Session:
 
     def enter(self, verb, arg, user, how, given, good):
         self.p.logins.append((self.number, user, how, given))
+        if self.p.forgets == "login":
+            self.forget()
         if self.say(verb, arg, "+OK in" if good else "-ERR [AUTH] wrong") and good:
             self.user = user
             self.numbers = list(self.p.mail)[:self.p.list_most]
+
+    def forget(self):
+        """What is here already is lost."""
+        self.buffer = b""
+        self.s.settimeout(0.05)
+        try:
+            self.s.recv(65536)
+        except (TimeoutError, OSError):
+            pass
+        self.s.settimeout(None)
 
     def do_user(self, verb, arg):
         self.name = arg
