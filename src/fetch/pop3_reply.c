@@ -2,7 +2,6 @@
 
 #include "base/alloc.h"
 #include "base/bilingual.h"
-#include "base/text.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -200,9 +199,9 @@ enum pop3_refusal pop3_reply_refusal(struct slice text, bool login)
 		return POP3_LATER;
 	if (contains_nocase(text, "[AUTH]"))
 		return POP3_WRONG;
-	if (!login)
+	if (!login || (contains_nocase(text, "[SYS/PERM]") && !contains_any(text, for_good)))
 		return POP3_UNCLEAR;
-	bool permanent = contains_nocase(text, "[SYS/PERM]") || contains_any(text, for_good);
+	bool permanent = contains_any(text, for_good);
 	/* "locked" and "blocked" hold "lock". */
 	bool passes = contains_any(text, passing);
 	if (permanent && contains_nocase(text, "lock") && !for_a_while(text))
@@ -269,8 +268,8 @@ int pop3_reply_challenge(struct slice reply, struct buf *out)
 	int n = EVP_DecodeBlock(json, (const unsigned char *)b64.p, (int)whole);
 	int status = n > 0 && json[0] == '{' ? status_in((const char *)json) : -1;
 
-	if (status >= 0)
-		text_escape(out, slice_make((const char *)json, strlen((const char *)json)), 300);
+	for (int i = 0; status >= 0 && i < n && i < 300 && json[i] != '\0'; i++)
+		buf_add_char(out, json[i] >= ' ' && json[i] < 0x7f ? (char)json[i] : '?');
 	free(json);
 	return status;
 }
