@@ -176,23 +176,13 @@ static struct digest_deps digest_deps(const struct app *a)
 
 static void make_servers(struct app *a)
 {
-	const struct smtp_service_deps smtp = {a->loop, a->delivery, a->passwords, a->brake, on_daemon_called, a};
-	const struct pop3_service_deps pop3 = {a->loop,    a->delivery,      a->passwords,
-	                                       a->maildir, a->other_workers, a->brake};
+	const struct smtp_service_deps smtp = {a->loop, a->delivery, a->passwords, a->brake, a->ports, on_daemon_called,
+	                                       a};
+	const struct pop3_service_deps pop3 = {a->loop,          a->delivery, a->passwords, a->maildir,
+	                                       a->other_workers, a->brake,    a->ports};
 
 	a->smtp = smtp_service_new(&smtp);
 	a->pop3 = pop3_service_new(&pop3);
-}
-
-static int open_servers(struct app *a, struct err *e)
-{
-	if (smtp_service_prepare(a->smtp, a->config, e) != 0)
-		return -1;
-	if (pop3_service_prepare(a->pop3, a->config, e) != 0) {
-		smtp_service_abort(a->smtp);
-		return -1;
-	}
-	return 0;
 }
 
 static int open_control(struct app *a, struct err *e)
@@ -281,12 +271,13 @@ static int start(struct app *a, struct err *e)
 	start_crew(a);
 	a->passwords = passwords_new(a->loop, a->other_workers);
 	a->brake = brake_new();
+	a->ports = ports_pool_new(a->loop);
 	watch_signals(a);
 	if (open_store(a, e) != 0 || open_outside(a, e) != 0)
 		return -1;
 	make_servers(a);
 	/* Ports last: whoever finds them open finds all the rest there. */
-	if (open_control(a, e) != 0 || open_servers(a, e) != 0)
+	if (open_control(a, e) != 0 || app_servers_bind(a, a->config, e) != 0)
 		return -1;
 	database_start(a->db, a->loop);
 	delivery_start(a->delivery);
@@ -294,8 +285,7 @@ static int start(struct app *a, struct err *e)
 	 * the disk refuses at this moment is made when mail comes for it. */
 	if (app_create_mailboxes(a, a->config, e) != 0)
 		log_error("mailbox.not_made", kv_s("error", e->text));
-	smtp_service_commit(a->smtp);
-	pop3_service_commit(a->pop3);
+	app_servers_commit(a);
 	sync_start(a->sync);
 	const struct digest_deps deps = digest_deps(a);
 	a->digest = digest_new(&deps, a->db);
@@ -399,6 +389,7 @@ void app_free(struct app **ap)
 	pop3_service_free(&a->pop3);
 	passwords_free(&a->passwords);
 	brake_free(&a->brake);
+	ports_pool_free(&a->ports);
 	delivery_free(&a->delivery);
 	workers_free(&a->crew);
 	workers_free(&a->other_workers);

@@ -30,6 +30,7 @@ struct app {
 	struct delivery *delivery;
 	struct passwords *passwords;
 	struct brake *brake;
+	struct ports_pool *ports;
 	struct smtp_service *smtp;
 	struct pop3_service *pop3;
 	struct fetcher *fetcher;
@@ -61,6 +62,10 @@ void app_journal_aside(void *app, const char *aside, const char *why); /* journa
 void app_report_rebuild(struct app *a);
 /* The ini file again, into the running program. 0, or -1 with the faults (the caller frees); the old one stays. */
 int app_reload(void *arg, char **text);
+/* Prepares both servers for c and binds all ports; -1 with e: nothing has changed. Then either of the others. */
+int app_servers_bind(struct app *a, const struct config *c, struct err *e);
+void app_servers_commit(struct app *a);
+void app_servers_abort(struct app *a);
 void app_stop(void *arg);
 
 #endif

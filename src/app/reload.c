@@ -66,15 +66,28 @@ int app_create_mailboxes(struct app *a, const struct config *c, struct err *e)
 	return maildir_flush(a->maildir, e);
 }
 
-static int bind_servers(struct app *a, const struct config *c, struct err *e)
+int app_servers_bind(struct app *a, const struct config *c, struct err *e)
 {
-	if (smtp_service_prepare(a->smtp, c, e) != 0)
-		return -1;
-	if (pop3_service_prepare(a->pop3, c, e) != 0) {
-		smtp_service_abort(a->smtp);
-		return -1;
-	}
-	return 0;
+	if (smtp_service_prepare(a->smtp, c, e) == 0 && pop3_service_prepare(a->pop3, c, e) == 0 &&
+	    ports_pool_open(a->ports, e) == 0)
+		return 0;
+	app_servers_abort(a);
+	return -1;
+}
+
+void app_servers_commit(struct app *a)
+{
+	/* Who has come by now is still the old configuration's. */
+	ports_pool_switch(a->ports);
+	smtp_service_commit(a->smtp);
+	pop3_service_commit(a->pop3);
+}
+
+void app_servers_abort(struct app *a)
+{
+	smtp_service_abort(a->smtp);
+	pop3_service_abort(a->pop3);
+	ports_pool_let_go(a->ports);
 }
 
 /* Everything that can fail comes before the first thing that changes. */
@@ -85,7 +98,7 @@ static int try_switch(struct app *a, const struct config *c, struct err *e)
 	if (key != NULL)
 		return err_set(e, 0, "%s:%u: [server] %s: needs a restart; the old configuration stays in force",
 		               c->file, config_server_line(c, key), key);
-	if (process_reaches(c, e) != 0 || app_create_mailboxes(a, c, e) != 0 || bind_servers(a, c, e) != 0)
+	if (process_reaches(c, e) != 0 || app_create_mailboxes(a, c, e) != 0 || app_servers_bind(a, c, e) != 0)
 		return -1;
 	if (app_open_log(c, e) == 0)
 		return 0;
@@ -93,8 +106,7 @@ static int try_switch(struct app *a, const struct config *c, struct err *e)
 		err_set(e, EACCES,
 		        "%s:%u: [server] log: %s cannot be written; another folder for the log needs a restart",
 		        c->file, config_server_line(c, "log"), c->log_path);
-	smtp_service_abort(a->smtp);
-	pop3_service_abort(a->pop3);
+	app_servers_abort(a);
 	return -1;
 }
 
@@ -121,8 +133,7 @@ int app_reload(void *arg, char **text)
 		config_unref(&c);
 		return -1;
 	}
-	smtp_service_commit(a->smtp);
-	pop3_service_commit(a->pop3);
+	app_servers_commit(a);
 	log_secrets_forget();
 	app_note_secrets(c);
 	passwords_forget(a->passwords);

@@ -1,6 +1,7 @@
 #include "net/listener.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <arpa/inet.h>
@@ -14,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024, PAUSE_MS = 100, ACCEPT_AT_ONCE = 64 };
+enum { BACKLOG = 1024, PAUSE_MS = 100, CALM_MS = 10 * 1000, AGAIN_MS = 60 * 1000, ACCEPT_AT_ONCE = 64 };
 
 struct socket_slot {
 	struct listener *owner;
@@ -27,7 +28,8 @@ struct listener {
 	listener_accepted *fn;
 	void *arg;
 	struct loop_timer *resume;
-	bool paused;
+	bool paused, resting; /* by its owner; for want of descriptors */
+	struct listener_shortage own, *shortage;
 	size_t n;
 	struct socket_slot slots[];
 };
@@ -55,33 +57,54 @@ static void watch(struct listener *l, bool on)
 	}
 }
 
+static void look_whether_over(struct listener_shortage *s)
+{
+	if (s->told_ms == 0 || clock_mono_ms() - s->last_ms < CALM_MS)
+		return;
+	log_info("net.accept_again", kv_u("pauses", s->pauses));
+	*s = (struct listener_shortage){0, 0, 0};
+}
+
 static void on_resume(void *arg)
 {
 	struct listener *l = arg;
 
-	if (!l->paused)
+	if (l->resting && !l->paused)
 		watch(l, true);
+	if (!l->resting)
+		look_whether_over(l->shortage);
+	else
+		loop_timer_set(l->resume, CALM_MS);
+	l->resting = false;
 }
 
 /* No descriptors: the connection stays in the backlog until some are free again. */
 static void out_of_descriptors(struct listener *l)
 {
-	log_warning("net.accept", kv_s("error", strerror(errno)));
+	struct listener_shortage *s = l->shortage;
+	const char *error = strerror(errno);
+
+	s->pauses++;
+	s->last_ms = clock_mono_ms();
+	if (s->told_ms == 0 || s->last_ms - s->told_ms >= AGAIN_MS) {
+		log_warning("net.accept", kv_s("error", error), kv_u("pauses", s->pauses));
+		s->told_ms = s->last_ms;
+	}
+	l->resting = true;
 	watch(l, false);
 	loop_timer_set(l->resume, PAUSE_MS);
 }
 
-static void on_accept(evutil_socket_t lfd, short what, void *arg)
+/* Up to so many. */
+static void accept_some(const struct socket_slot *slot, int most)
 {
-	struct socket_slot *slot = arg;
 	struct listener *l = slot->owner;
 
-	(void)what;
-	for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
+	for (int i = 0; i < most; i++) {
 		struct sockaddr_storage ss = {0};
 		socklen_t len = sizeof ss;
 		struct ip_addr peer;
-		int fd = accept4(lfd, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd = accept4(slot->fd, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0) {
 			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 				out_of_descriptors(l);
@@ -95,6 +118,24 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 		l->fn(l->arg, fd, &peer, port_of(&ss));
 	}
+}
+
+static void on_accept(evutil_socket_t lfd, short what, void *arg)
+{
+	(void)lfd;
+	(void)what;
+	accept_some(arg, ACCEPT_AT_ONCE);
+}
+
+void listener_share(struct listener *l, struct listener_shortage *s)
+{
+	l->shortage = s;
+}
+
+void listener_drain(struct listener *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		accept_some(&l->slots[i], BACKLOG);
 }
 
 static bool make_sockaddr(const char *text, uint16_t port, struct sockaddr_storage *ss, socklen_t *len)
@@ -192,7 +233,7 @@ struct listener *listener_new(struct loop *loop, const struct strlist *bind_to, 
 {
 	struct listener *l = xcalloc(1, sizeof *l + bind_to->n * sizeof l->slots[0]);
 
-	*l = (struct listener){.loop = loop, .fn = fn, .arg = arg};
+	*l = (struct listener){.loop = loop, .shortage = &l->own, .fn = fn, .arg = arg};
 	l->resume = loop_timer_new(loop, on_resume, l);
 	for (size_t i = 0; i < bind_to->n; i++) {
 		struct err why = {0, ""};
@@ -233,5 +274,6 @@ void listener_free(struct listener **lp)
 void listener_pause(struct listener *l, bool paused)
 {
 	l->paused = paused;
-	watch(l, !paused);
+	if (!l->resting)
+		watch(l, !paused);
 }

@@ -48,7 +48,7 @@ struct pop3_service *pop3_service_new(const struct pop3_service_deps *deps)
 	struct pop3_service *s = xcalloc(1, sizeof *s);
 
 	s->deps = *deps;
-	s->ports = ports_new(deps->loop, "pop3", on_accepted, s);
+	s->ports = ports_new(deps->ports, "pop3", on_accepted, s);
 	s->locks = pop3_locks_new(deps->loop);
 	s->door = door_new("pop3.refused", &words);
 	buf_init(&s->scratch, POP3_SCRATCH);
@@ -184,7 +184,7 @@ int pop3_service_prepare(struct pop3_service *s, const struct config *c, struct 
 	} else if (c->pop3.tls_port != 0) {
 		return err_set(e, 0, "[pop3] tls_port needs [tls] certificate and key");
 	}
-	if (ports_prepare(s->ports, &c->pop3.bind, c->pop3.port, c->pop3.tls_port, e) != 0) {
+	if (ports_want(s->ports, &c->pop3.bind, c->pop3.port, c->pop3.tls_port, e) != 0) {
 		SSL_CTX_free(s->next_tls);
 		s->next_tls = NULL;
 		return -1;
@@ -219,7 +219,6 @@ void pop3_service_commit(struct pop3_service *s)
 	s->config = s->next_config;
 	s->next_config = NULL;
 	set_expire(s);
-	ports_commit(s->ports);
 	if (s->sweep == NULL)
 		s->sweep = pop3_sweep_new(s);
 }
@@ -229,7 +228,6 @@ void pop3_service_abort(struct pop3_service *s)
 	SSL_CTX_free(s->next_tls);
 	s->next_tls = NULL;
 	config_unref((struct config **)&s->next_config);
-	ports_abort(s->ports);
 }
 
 unsigned pop3_service_connections(const struct pop3_service *s)

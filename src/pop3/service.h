@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "disk/workers.h"
 #include "net/brake.h"
+#include "net/ports.h"
 #include "route/delivery.h"
 #include "store/maildir.h"
 #include "store/passwords.h"
@@ -17,12 +18,14 @@ struct pop3_service_deps { /* all borrowed */
 	struct passwords *passwords;
 	struct maildir *maildir;
 	struct workers *workers;
-	struct brake *brake; /* shared with the other server */
+	struct brake *brake; /* shared with the other server, as is ... */
+	struct ports_pool *ports;
 };
 
 struct pop3_service *pop3_service_new(const struct pop3_service_deps *deps);
-/* Two steps, so that a faulty reload changes nothing: prepare binds what is new (-1 with e: nothing changed), then
- * commit switches or abort lets go. Running connections go on; new sessions see the new configuration. */
+/* Two steps, so that a faulty reload changes nothing: prepare takes what is new and says to the pool which ports it
+ * wants (-1 with e: nothing changed); when the owner of the pool has opened and switched them, commit switches the
+ * rest; or abort lets go. Running connections go on; new sessions see the new configuration. */
 int pop3_service_prepare(struct pop3_service *s, const struct config *c, struct err *e);
 void pop3_service_commit(struct pop3_service *s);
 void pop3_service_abort(struct pop3_service *s);

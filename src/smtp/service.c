@@ -48,7 +48,7 @@ int smtp_service_prepare(struct smtp_service *v, const struct config *c, struct 
 	forget_prepared(v);
 	if (make_tls(c, &v->next_tls, e) != 0)
 		return -1;
-	if (ports_prepare(v->ports, &c->smtp.bind, c->smtp.port, c->smtp.tls_port, e) != 0) {
+	if (ports_want(v->ports, &c->smtp.bind, c->smtp.port, c->smtp.tls_port, e) != 0) {
 		forget_prepared(v);
 		return -1;
 	}
@@ -66,13 +66,11 @@ void smtp_service_commit(struct smtp_service *v)
 	v->tls = v->next_tls;
 	v->next_config = NULL;
 	v->next_tls = NULL;
-	ports_commit(v->ports);
 }
 
 void smtp_service_abort(struct smtp_service *v)
 {
 	forget_prepared(v);
-	ports_abort(v->ports);
 }
 
 unsigned smtp_service_connections(const struct smtp_service *v)
@@ -131,7 +129,7 @@ struct smtp_service *smtp_service_new(const struct smtp_service_deps *deps)
 	v->deps = *deps;
 	v->changed = on_changed;
 	v->door = door_new("smtp.refuse", &words);
-	v->ports = ports_new(deps->loop, "smtp", on_accepted, v);
+	v->ports = ports_new(deps->ports, "smtp", on_accepted, v);
 	v->stop_timer = loop_timer_new(deps->loop, on_stop_timer, v);
 	LIST_INIT(&v->sessions);
 	LIST_INIT(&v->pendings);

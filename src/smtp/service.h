@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "net/brake.h"
+#include "net/ports.h"
 #include "route/delivery.h"
 #include "store/passwords.h"
 
@@ -13,7 +14,8 @@ struct smtp_service_deps { /* all borrowed */
 	struct loop *loop;
 	struct delivery *delivery;
 	struct passwords *passwords;
-	struct brake *brake; /* shared with the other server */
+	struct brake *brake; /* shared with the other server, as is ... */
+	struct ports_pool *ports;
 	/* A message to the daemon was committed (with fact "sync_wanted"): start or append a sync. sender: user name.
 	 */
 	void (*daemon_called)(void *arg, const char *sender);
@@ -21,8 +23,9 @@ struct smtp_service_deps { /* all borrowed */
 };
 
 struct smtp_service *smtp_service_new(const struct smtp_service_deps *deps);
-/* Two steps, so that a faulty reload changes nothing: prepare binds what is new (-1 with e: nothing changed), then
- * commit switches or abort lets go. Running connections go on; new transactions see the new configuration. */
+/* Two steps, so that a faulty reload changes nothing: prepare takes what is new and says to the pool which ports it
+ * wants (-1 with e: nothing changed); when the owner of the pool has opened and switched them, commit switches the
+ * rest; or abort lets go. Running connections go on; new transactions see the new configuration. */
 int smtp_service_prepare(struct smtp_service *s, const struct config *c, struct err *e);
 void smtp_service_commit(struct smtp_service *s);
 void smtp_service_abort(struct smtp_service *s);

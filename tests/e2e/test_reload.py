@@ -92,3 +92,74 @@ def test_the_first_ini_file_of_the_readme_has_no_fault(gateway):
     g = gateway(start=False, text=text)
     p = g.ctl("check")
     assert p.returncode == 0, p.stdout + p.stderr
+
+
+def swap(g, **more):
+    """The two servers' ports the other way round."""
+    g.smtp_port, g.pop3_port = g.pop3_port, g.smtp_port
+    g.reload(gw_sections(g, **more))
+
+
+def gw_sections(g, smtp="127.0.0.1", pop3="127.0.0.1"):
+    return {"smtp": {"port": g.smtp_port, "bind": smtp}, "pop3": {"port": g.pop3_port, "bind": pop3}}
+
+
+BINDS = [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "0.0.0.0"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "0.0.0.0"),
+         ("127.0.0.2, 127.0.0.1", "0.0.0.0, ::"), ("0.0.0.0, 127.0.0.1", "127.0.0.1")]
+
+
+def test_ports_are_swapped_between_the_servers(gateway):
+    """In one reload, to and fro, with every overlap of the addresses before and after; open connections go on."""
+    g = gateway()
+    smtp, pop3 = g.smtp(), g.pop3("anna", "x")
+    for n, (a, b) in enumerate(BINDS + BINDS[::-1]):
+        swap(g, smtp=a, pop3=b)
+        assert g.smtp().greeting[0] == 220 and g.pop3("boris", "x").quit().startswith("+OK"), (a, b)
+        assert scratch.listens(g.smtp_port, "127.0.0.3") == ("0.0.0.0" in a), (a, b)
+        assert scratch.listens(g.pop3_port, "127.0.0.3") == ("0.0.0.0" in b), (a, b)
+        smtp.mail("boris", "anna", message(str(n)))
+        assert pop3.stat() == (0, 0)
+    assert "error net.listen" not in g.log()
+
+
+def test_plain_and_tls_ports_are_exchanged(gateway, ca):
+    cert, key = ca.issue("localhost")
+    g = gateway({"tls": {"certificate": cert, "key": key}})
+    p, s = g.pop3_port, g.smtp_port
+    q, t = scratch.free_port(), scratch.free_port()
+    g.reload({"pop3": {"tls_port": q}, "smtp": {"tls_port": t}})
+    # each of the four is another one's now
+    g.reload({"pop3": {"port": t, "tls_port": p}, "smtp": {"port": q, "tls_port": s}})
+    assert clients.POP3(t).greeting.startswith("+OK") and clients.POP3(p, tls=True).greeting.startswith("+OK")
+    assert clients.SMTP(q).greeting[0] == 220 and clients.SMTP(s, tls=True).greeting[0] == 220
+    assert len({x["address"] for x in g.json("status")["listeners"]}) == 4
+
+
+def test_a_swap_that_cannot_be_changes_nothing(gateway):
+    g = gateway()
+    other = gateway()
+    a, b = g.smtp_port, g.pop3_port
+    open_now = g.pop3("anna", "x")
+    for change, said in (({"smtp": {"port": b}, "pop3": {"port": other.smtp_port}}, str(other.smtp_port)),
+                         ({"smtp": {"port": b, "bind": "0.0.0.0"}, "pop3": {"port": b, "bind": "127.0.0.1"}}, "choose another port")):
+        g.write(change)
+        p = g.ctl("reload")
+        assert p.returncode == 1 and said in p.stderr, p.stderr
+        assert clients.SMTP(a).greeting[0] == 220 and clients.POP3(b).greeting.startswith("+OK")
+        assert open_now.stat() == (0, 0) and not scratch.listens(b, "127.0.0.2")
+        g.write({"smtp": {"port": a, "bind": "127.0.0.1"}, "pop3": {"port": b, "bind": "127.0.0.1"}})
+
+
+def test_who_connected_before_the_swap_is_served_by_the_old_server(gateway):
+    """Connections that the kernel has taken and the program has not, for it is stopped meanwhile."""
+    g = gateway()
+    a = g.smtp_port
+    g.smtp_port, g.pop3_port = g.pop3_port, g.smtp_port
+    g.write(gw_sections(g))
+    g.signal(signal.SIGSTOP)
+    early = [clients.Line(a) for _ in range(5)]
+    g.signal(signal.SIGHUP)
+    g.signal(signal.SIGCONT)
+    scratch.wait_for(lambda: "reload.done" in g.log(), 20, "the reload")
+    assert all(c.line().startswith(b"220") for c in early)
+    assert clients.POP3(a).greeting.startswith("+OK")

@@ -73,6 +73,7 @@ def test_file_descriptors_exhausted(gateway, inspector):
         assert cpu_seconds(g) - cpu < 0.5, "no spinning"
         for c in held[10:]:
             c.close()
+        assert g.log().count("net.accept ") == 1, "told once, though tried ten times a second"
         scratch.wait_for(lambda: served_soon(g), 15, "recovery with some freed")
     finally:
         for c in held:
@@ -80,6 +81,36 @@ def test_file_descriptors_exhausted(gateway, inspector):
         resource.prlimit(g.process.pid, resource.RLIMIT_NOFILE, (4096, 4096))
     g.send("anna@office.lan", ["boris"], message("after"))
     g.wait_box("boris")
+    scratch.wait_for(lambda: "net.accept_again" in g.log(), 30, "the end of it, told too")
+    assert g.log().count("net.accept ") == 1
+
+
+def test_a_long_timeout_is_no_leave_to_trickle(gateway, ca):
+    """Silence may last ten minutes; half a command or half a handshake has a minute at most, however it trickles."""
+    cert, key = ca.issue("localhost")
+    g = gateway({"tls": {"certificate": cert, "key": key}, "pop3": {"timeout": "10m", "tls_port": scratch.free_port()},
+                 "smtp": {"timeout": "10m", "tls_port": scratch.free_port()}})
+    began = time.monotonic()
+    lines = [Line(p, timeout=1) for p in (g.pop3_port, g.smtp_port, g.ini["pop3"]["tls_port"], g.ini["smtp"]["tls_port"])]
+    patient = [g.pop3("boris", "x"), g.smtp()]
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+    ended = {}
+    while len(ended) < len(lines) and time.monotonic() - began < 80:
+        for n, c in enumerate(lines):
+            if n in ended:
+                continue
+            try:
+                c.send(b"N" if n < 2 else hello[:1] or b"\0")
+                while c.sock.recv(1000):
+                    pass
+                ended[n] = time.monotonic() - began
+            except TimeoutError:
+                pass
+            except OSError:
+                ended[n] = time.monotonic() - began
+        hello = hello[1:]
+    assert len(ended) == 4 and all(55 < t < 70 * gw.SLOWER for t in ended.values()), ended
+    assert patient[0].stat() == (0, 0) and patient[1].cmd("NOOP")[0] == 250, "mere silence"
 
 
 def test_tricklers_are_cut_and_others_served(gateway):

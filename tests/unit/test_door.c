@@ -160,44 +160,67 @@ static struct strlist on(char *address)
 	return (struct strlist){v, 1};
 }
 
+/* What one server wants, all of it bound. */
+static int open_on(struct ports_pool *pool, struct ports *p, const struct strlist *bind, uint16_t port,
+                   uint16_t tls_port, struct err *e)
+{
+	if (ports_want(p, bind, port, tls_port, e) == 0)
+		return ports_pool_open(pool, e);
+	ports_pool_let_go(pool);
+	return -1;
+}
+
 static void wildcard_takes_the_place_of_one_address(void **state)
 {
 	struct loop *l = loop_new();
-	struct ports *p = ports_new(l, "test", on_accepted, NULL);
+	struct ports_pool *pool = ports_pool_new(l);
+	struct ports *p = ports_new(pool, "test", on_accepted, NULL);
 	struct strlist one = on("127.0.0.1"), any;
 	uint16_t port = free_port();
 	char wanted[64];
 	struct err e;
 
 	(void)state;
-	assert_int_equal(ports_prepare(p, &one, port, 0, &e), 0);
-	ports_commit(p);
+	assert_int_equal(open_on(pool, p, &one, port, 0, &e), 0);
+	ports_pool_switch(pool);
 	any = on("0.0.0.0");
-	assert_int_equal(ports_prepare(p, &any, port, 0, &e), 0);
-	ports_abort(p); /* as before, though the old one had to go for a moment */
+	assert_int_equal(open_on(pool, p, &any, port, 0, &e), 0);
+	ports_pool_let_go(pool); /* as before, though the old one had to go for a moment */
 	snprintf(wanted, sizeof wanted, "127.0.0.1:%u; ", port);
 	assert_listens(p, wanted);
 	assert_true(reached("127.0.0.1", port));
 	assert_false(reached("127.0.0.2", port));
-	assert_int_equal(ports_prepare(p, &any, port, 0, &e), 0);
-	ports_commit(p);
-	ports_commit(p);
-	ports_abort(p);
+	assert_int_equal(open_on(pool, p, &any, port, 0, &e), 0);
+	ports_pool_switch(pool);
+	ports_pool_switch(pool);
+	ports_pool_let_go(pool);
 	snprintf(wanted, sizeof wanted, "0.0.0.0:%u; ", port);
 	assert_listens(p, wanted);
 	assert_true(reached("127.0.0.2", port));
+	/* Both at once are one, and back to the narrow one. */
+	char *both[] = {"127.0.0.1", "0.0.0.0", "127.0.0.1"};
+	const struct strlist wide = {both, 3};
+	assert_int_equal(open_on(pool, p, &wide, port, 0, &e), 0);
+	ports_pool_switch(pool);
+	assert_listens(p, wanted);
+	one = on("127.0.0.1");
+	assert_int_equal(open_on(pool, p, &one, port, 0, &e), 0);
+	ports_pool_switch(pool);
+	assert_false(reached("127.0.0.2", port));
 	ports_close(p);
 	assert_listens(p, "");
 	assert_false(reached("127.0.0.1", port));
 	ports_free(&p);
 	assert_null(p);
+	ports_pool_free(&pool);
 	loop_free(&l);
 }
 
 static void a_port_that_is_taken_changes_nothing(void **state)
 {
 	struct loop *l = loop_new();
-	struct ports *p = ports_new(l, "test", on_accepted, NULL);
+	struct ports_pool *pool = ports_pool_new(l);
+	struct ports *p = ports_new(pool, "test", on_accepted, NULL);
 	struct strlist one = on("127.0.0.1");
 	uint16_t port = free_port(), other = free_port();
 	int taken = socket_on("127.0.0.1", 0);
@@ -208,20 +231,93 @@ static void a_port_that_is_taken_changes_nothing(void **state)
 
 	(void)state;
 	assert_int_equal(getsockname(taken, (struct sockaddr *)&sa, &n), 0);
-	assert_int_equal(ports_prepare(p, &one, port, 0, &e), 0);
-	ports_commit(p);
-	assert_int_equal(ports_prepare(p, &one, other, ntohs(sa.sin_port), &e), -1);
+	assert_int_equal(open_on(pool, p, &one, port, 0, &e), 0);
+	ports_pool_switch(pool);
+	assert_int_equal(open_on(pool, p, &one, other, ntohs(sa.sin_port), &e), -1);
 	assert_memory_equal(e.text, "[test] ", 7);
 	snprintf(wanted, sizeof wanted, "127.0.0.1:%u; ", port);
 	assert_listens(p, wanted);
 	assert_true(reached("127.0.0.1", port));
 	assert_false(reached("127.0.0.1", other));
 	close(taken);
-	assert_int_equal(ports_prepare(p, &one, port, ntohs(sa.sin_port), &e), 0);
-	ports_commit(p);
+	assert_int_equal(open_on(pool, p, &one, port, ntohs(sa.sin_port), &e), 0);
+	ports_pool_switch(pool);
 	snprintf(wanted, sizeof wanted, "127.0.0.1:%u; 127.0.0.1:%u tls; ", port, ntohs(sa.sin_port));
 	assert_listens(p, wanted);
 	ports_free(&p);
+	ports_pool_free(&pool);
+	loop_free(&l);
+}
+
+/* Two servers; a change is what both want. */
+struct pair {
+	struct ports_pool *pool;
+	struct ports *a, *b;
+};
+
+static int change(struct pair *x, char *bind_a, uint16_t a, uint16_t a_tls, char *bind_b, uint16_t b, uint16_t b_tls,
+                  struct err *e)
+{
+	char *va[] = {bind_a}, *vb[] = {bind_b};
+	const struct strlist la = {va, 1}, lb = {vb, 1};
+
+	if (ports_want(x->a, &la, a, a_tls, e) == 0 && ports_want(x->b, &lb, b, b_tls, e) == 0 &&
+	    ports_pool_open(x->pool, e) == 0) {
+		ports_pool_switch(x->pool);
+		return 0;
+	}
+	ports_pool_let_go(x->pool);
+	return -1;
+}
+
+static void listens(const struct pair *x, const char *a, const char *b)
+{
+	assert_listens(x->a, a);
+	assert_listens(x->b, b);
+}
+
+#define BOTH "127.0.0.1"
+
+static void ports_go_from_one_server_to_the_other(void **state)
+{
+	struct loop *l = loop_new();
+	struct pair x = {ports_pool_new(l), NULL, NULL};
+	uint16_t p = free_port(), q = free_port(), r = free_port();
+	char on_p[40], on_q[40], tls_q[80], any_q[40];
+	struct err e = {0, ""};
+
+	(void)state;
+	x.a = ports_new(x.pool, "one", on_accepted, NULL);
+	x.b = ports_new(x.pool, "two", on_accepted, NULL);
+	snprintf(on_p, sizeof on_p, "127.0.0.1:%u; ", p);
+	snprintf(on_q, sizeof on_q, "127.0.0.1:%u; ", q);
+	snprintf(any_q, sizeof any_q, "0.0.0.0:%u; ", q);
+	snprintf(tls_q, sizeof tls_q, "127.0.0.1:%u; 127.0.0.1:%u tls; ", r, q);
+	assert_int_equal(change(&x, BOTH, p, 0, BOTH, q, 0, &e), 0);
+	listens(&x, on_p, on_q);
+	assert_int_equal(change(&x, BOTH, q, 0, BOTH, p, 0, &e), 0); /* swapped */
+	listens(&x, on_q, on_p);
+	assert_int_equal(change(&x, BOTH, r, q, BOTH, p, 0, &e), 0); /* plain becomes TLS */
+	listens(&x, tls_q, on_p);
+	assert_int_equal(change(&x, BOTH, p, 0, "0.0.0.0", q, 0, &e), 0); /* moved, and wider */
+	listens(&x, on_p, any_q);
+	assert_true(reached("127.0.0.2", q));
+	assert_int_equal(change(&x, BOTH, q, 0, BOTH, p, 0, &e), 0); /* swapped, and narrower */
+	listens(&x, on_q, on_p);
+	assert_false(reached("127.0.0.2", q));
+	/* Both want the same, or one what is in the other's way: all stays as it was. */
+	assert_int_equal(change(&x, BOTH, p, 0, BOTH, p, 0, &e), -1);
+	assert_non_null(strstr(e.text, "[two] listen on 127.0.0.1"));
+	listens(&x, on_q, on_p);
+	assert_int_equal(change(&x, "0.0.0.0", p, 0, BOTH, p, 0, &e), -1);
+	assert_non_null(strstr(e.text, "in the same file"));
+	listens(&x, on_q, on_p);
+	assert_true(reached("127.0.0.1", p) && reached("127.0.0.1", q) && !reached("127.0.0.2", p));
+	ports_free(&x.a);
+	assert_false(reached("127.0.0.1", q));
+	assert_true(reached("127.0.0.1", p));
+	ports_free(&x.b);
+	ports_pool_free(&x.pool);
 	loop_free(&l);
 }
 
@@ -232,6 +328,7 @@ int main(void)
 	    cmocka_unit_test(one_log_line_a_minute),
 	    cmocka_unit_test(wildcard_takes_the_place_of_one_address),
 	    cmocka_unit_test(a_port_that_is_taken_changes_nothing),
+	    cmocka_unit_test(ports_go_from_one_server_to_the_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,7 @@ struct world {
 	struct delivery *delivery;
 	struct passwords *passwords;
 	struct brake *brake;
+	struct ports_pool *ports;
 	struct smtp_service *smtp;
 	uint16_t port;
 	char called[64];
@@ -90,8 +91,9 @@ static void configure(struct world *w, const char *ini)
 
 	config_unref(&w->config);
 	w->config = load(w, ini);
-	if (smtp_service_prepare(w->smtp, w->config, &e) != 0)
+	if (smtp_service_prepare(w->smtp, w->config, &e) != 0 || ports_pool_open(w->ports, &e) != 0)
 		fail_msg("%s", e.text);
+	ports_pool_switch(w->ports);
 	smtp_service_commit(w->smtp);
 }
 
@@ -117,7 +119,8 @@ static void open_world(struct world *w, const char *ini)
 	delivery_start(w->delivery);
 	w->passwords = passwords_new(w->loop, w->workers);
 	w->brake = brake_new();
-	struct smtp_service_deps deps = {w->loop, w->delivery, w->passwords, w->brake, on_daemon, w};
+	w->ports = ports_pool_new(w->loop);
+	struct smtp_service_deps deps = {w->loop, w->delivery, w->passwords, w->brake, w->ports, on_daemon, w};
 	w->smtp = smtp_service_new(&deps);
 	configure(w, ini);
 	free(db);
@@ -150,6 +153,7 @@ static void close_world(struct world *w)
 	wait_done(w);
 	smtp_service_free(&w->smtp);
 	brake_free(&w->brake);
+	ports_pool_free(&w->ports);
 	w->waiting = true;
 	delivery_stop(w->delivery, 5000, on_done, w);
 	wait_done(w);
@@ -448,7 +452,9 @@ static void ports_change_while_it_runs(void **state)
 	uint16_t now = w.port;
 	w.port = old;
 	struct config *c = load(&w, OFFICE);
-	assert_int_equal(smtp_service_prepare(w.smtp, c, &e), -1);
+	assert_int_equal(smtp_service_prepare(w.smtp, c, &e), 0);
+	assert_int_equal(ports_pool_open(w.ports, &e), -1);
+	smtp_service_abort(w.smtp);
 	assert_true(strlen(e.text) > 0);
 	config_unref(&c);
 	w.port = now;
