@@ -269,3 +269,27 @@ def test_runaway_pattern_is_cut_and_told_of_once(gateway, dovecot, mailbox, patt
     assert len(told) <= 1
     if pattern == "^(a+)+$":
         assert len(told) == 1, g.log()[-2000:]
+
+
+def test_a_pattern_that_runs_away_on_thousands_of_fields_keeps_nobody_waiting(gateway, dovecot, mailbox):
+    """What a message's patterns may cost is limited for all its fields together, and they are tried beside the loop."""
+    g = gateway({"account a": {"host": "127.0.0.1", "port": dovecot.port, "security": "none", "user": mailbox, "password": "secret",
+                               "keep": 0}, "rule wild": {"field": "*", "matches": '"(x+x+)+y"', "deliver": "boris"},
+                 "rule tame": {"field": "Subject", "contains": "tame", "deliver": "anna"}})
+    for n in range(2):
+        dovecot.put(mailbox, b"Message-ID: <%d@y>\r\nSubject: tame\r\n" % n +
+                    b"X-Long: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx y z\r\n" * 19000 + b"\r\nbody\r\n")
+    longest, done = 0.0, threading.Event()
+    sync = threading.Thread(target=lambda: (g.sync(), done.set()))
+    began = time.monotonic()
+    sync.start()
+    with g.smtp() as s:
+        while not done.is_set() and time.monotonic() - began < 60:
+            asked = time.monotonic()
+            s.ok("NOOP")
+            longest = max(longest, time.monotonic() - asked)
+            done.wait(0.01)
+    sync.join()
+    assert longest < 2 and time.monotonic() - began < 30, (longest, time.monotonic() - began)
+    assert len(g.wait_box("anna", 2)) == 2 and not g.box("boris")
+    assert len([m for m in g.wait_box("postmaster") if b"wild" in m]) == 1
