@@ -4,6 +4,8 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "config/values.h"
+#include "mail/address.h"
+#include "mail/idna.h"
 
 #include <pwd.h>
 #include <stdlib.h>
@@ -71,16 +73,28 @@ static bool take_host(const struct filling *f, struct slice text, void *to, stru
 	return take_checked(text, to, value_host(text));
 }
 
+/* Names in other alphabets are kept in ASCII, as servers write them. */
 static bool take_domain(const struct filling *f, struct slice text, void *to, struct err *why)
 {
+	char *ascii = idna_to_ascii(text);
+	bool ok;
+
 	(void)f, (void)why;
-	return take_checked(text, to, value_domain(text));
+	if (ascii != NULL)
+		text = slice_of(ascii);
+	ok = take_checked(text, to, value_domain(text));
+	free(ascii);
+	return ok;
 }
 
 static bool take_address(const struct filling *f, struct slice text, void *to, struct err *why)
 {
+	char *ascii = address_to_ascii(text);
+	bool ok = take_checked(slice_of(ascii), to, value_address(slice_of(ascii)));
+
 	(void)f, (void)why;
-	return take_checked(text, to, value_address(text));
+	free(ascii);
+	return ok;
 }
 
 static bool take_user_name(const struct filling *f, struct slice text, void *to, struct err *why)
@@ -246,9 +260,13 @@ static bool item_field(const struct filling *f, struct slice text, void *to, str
 
 static bool item_sender(const struct filling *f, struct slice text, void *to, struct err *why)
 {
-	bool ok = text.n > 2 && text.p[0] == '*' && text.p[1] == '@' ? value_domain(slice_sub(text, 2, text.n))
-	                                                             : value_address(text);
-	return ok && item_name(f, text, to, why);
+	char *ascii = address_to_ascii(text);
+	struct slice s = slice_of(ascii);
+	bool ok = s.n > 2 && s.p[0] == '*' && s.p[1] == '@' ? value_domain(slice_sub(s, 2, s.n)) : value_address(s);
+
+	ok = ok && item_name(f, s, to, why);
+	free(ascii);
+	return ok;
 }
 
 static bool item_range(const struct filling *f, struct slice text, void *to, struct err *why)
@@ -298,15 +316,19 @@ static bool item_user(const struct filling *f, struct slice text, void *to, stru
 static bool item_forward(const struct filling *f, struct slice text, void *to, struct err *why)
 {
 	struct config_user *u = to;
-	size_t at = slice_find(text, '@');
-	struct slice local = slice_sub(text, 0, at), domain = slice_sub(text, at + 1, text.n);
+	char *ascii = address_to_ascii(text);
+	struct slice s = slice_of(ascii);
+	size_t at = slice_find(s, '@');
+	bool ok = true;
 
-	if (at == text.n || slice_is_nocase(domain, f->l->c->domain))
-		return item_user(f, local, &u->forward_local, why);
-	if (!value_address(text))
-		return false;
-	strlist_add_slice(&u->forward_external, text);
-	return true;
+	if (at == s.n || slice_is_nocase(slice_sub(s, at + 1, s.n), f->l->c->domain))
+		ok = item_user(f, slice_sub(s, 0, at), &u->forward_local, why);
+	else if (value_address(s))
+		strlist_add_slice(&u->forward_external, s);
+	else
+		ok = false;
+	free(ascii);
+	return ok;
 }
 
 static bool item_account(const struct filling *f, struct slice text, void *to, struct err *why)

@@ -269,6 +269,20 @@ bool address_parse(struct slice text, struct address *out)
 	return false;
 }
 
+char *address_to_ascii(struct slice text)
+{
+	size_t at = text.n;
+
+	while (at > 0 && text.p[at - 1] != '@')
+		at--;
+	char *domain = at > 0 ? idna_to_ascii(slice_sub(text, at, text.n)) : NULL;
+	if (domain == NULL)
+		return slice_dup(text);
+	char *whole = xasprintf("%.*s%s", (int)at, text.p, domain);
+	free(domain);
+	return whole;
+}
+
 void address_free(struct address *a)
 {
 	free(a->local);

@@ -22,6 +22,8 @@ bool address_parse_path(struct slice text, struct address *out, struct slice *re
 /* A bare address as people write it in the ini file: "anna@firm.example" or "anna". Nothing behind it. */
 bool address_parse(struct slice text, struct address *out);
 void address_free(struct address *a);
+/* "anna@почта.рф" with its domain in A-labels; any other text, and what is no domain, as it is. The caller frees. */
+char *address_to_ascii(struct slice text);
 /* "local@domain", local quoted where it must be; "" for the null sender; "local" without a domain. Caller frees. */
 char *address_format(const struct address *a);
 
@@ -43,6 +45,9 @@ struct mailbox_list {
  * quotes (they count as a part of it) and broken parts (skipped up to the next comma). Linear in value's length; at
  * most 100,000 addresses are kept. */
 void mailbox_list_parse(struct slice value, struct mailbox_list *out);
+/* Domains in other alphabets become A-labels, as envelope and configuration have them; of a thousand of them at most.
+ */
+void mailbox_list_to_ascii(struct mailbox_list *l);
 void mailbox_list_free(struct mailbox_list *l);
 
 #endif

@@ -3,11 +3,12 @@
 #include "mail/address.h"
 
 #include "base/alloc.h"
+#include "mail/idna.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_MAX = 100000 };
+enum { LIST_MAX = 100000, NAMES_MAX = 1000 };
 
 /* A run of characters that may be a local part. */
 struct word {
@@ -360,6 +361,31 @@ void mailbox_list_parse(struct slice value, struct mailbox_list *out)
 		}
 	}
 	end_element(&r);
+}
+
+static bool is_ascii(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s >= 0x80)
+			return false;
+	return true;
+}
+
+void mailbox_list_to_ascii(struct mailbox_list *l)
+{
+	size_t left = NAMES_MAX;
+
+	for (size_t i = 0; i < l->n && left > 0; i++) {
+		struct address *a = &l->v[i].address;
+		if (is_ascii(a->domain))
+			continue;
+		left--;
+		char *ascii = idna_to_ascii(slice_of(a->domain));
+		if (ascii == NULL)
+			continue;
+		free(a->domain);
+		a->domain = ascii;
+	}
 }
 
 void mailbox_list_free(struct mailbox_list *l)

@@ -200,6 +200,7 @@ bool rewrite_list(struct buf *out, struct slice bytes, const struct header_field
 
 	l.value = (size_t)(f->value.p - l.field.p);
 	mailbox_list_parse(f->value, &all);
+	mailbox_list_to_ascii(&all);
 	buf_init(&l.text, SIZE_MAX / 2);
 	l.folds = xcalloc(2 * all.n + 1, sizeof *l.folds);
 	for (size_t i = 0; i < all.n; i++)

@@ -133,6 +133,7 @@ const struct config_user *outgoing_from_user(const struct config *c, struct slic
 	const struct header_field *f = header_find(&h, "From", 0);
 	if (f != NULL)
 		mailbox_list_parse(f->value, &list);
+	mailbox_list_to_ascii(&list);
 	if (list.n > 0)
 		u = route_sender(c, &list.v[0].address);
 	mailbox_list_free(&list);

@@ -125,8 +125,11 @@ const char *route_alias(const struct config *c, const struct address *a)
 const struct config_user *route_login(const struct config *c, struct slice text)
 {
 	struct address a;
+	char *ascii = address_to_ascii(text);
+	bool parsed = address_parse(slice_of(ascii), &a);
 
-	if (!address_parse(text, &a))
+	free(ascii);
+	if (!parsed)
 		return NULL;
 	const struct config_user *u = in_domain(c, &a) ? config_user_by_name(c, slice_of(a.local)) : NULL;
 	if (u == NULL)

@@ -17,11 +17,98 @@ static const struct config_user *user_of(const struct config *c, const struct ad
 	return u != NULL && !u->is_daemon ? u : NULL;
 }
 
+/* ---- addresses as mail programs write them, though no grammar knows them ---- */
+
+static bool holds(struct slice s, const char *what)
+{
+	return s.n > 0 && memmem(s.p, s.n, what, strlen(what)) != NULL;
+}
+
+/* The addresses in a text that is no address list by itself: encoded words with whole lists in them, or quotes around
+ * what is no name. Those without a domain are only words. */
+static void add_hidden(struct slice s, struct mailbox_list *out)
+{
+	struct mailbox_list l;
+	struct buf text;
+	size_t n = 0;
+
+	if (!holds(s, "=?") && slice_find(s, '"') == s.n)
+		return;
+	buf_init(&text, SIZE_MAX / 2);
+	header_decode(&text, s);
+	for (size_t i = 0; i < text.n; i++)
+		if (text.p[i] != '"')
+			text.p[n++] = text.p[i];
+	text.n = n;
+	mailbox_list_parse(buf_slice(&text), &l);
+	for (size_t i = 0; i < l.n; i++) {
+		if (l.v[i].address.domain[0] == '\0')
+			continue;
+		if ((out->n & (out->n - 1)) == 0)
+			out->v = xreallocarray(out->v, out->n != 0 ? 2 * out->n : 1, sizeof *out->v);
+		out->v[out->n++] = l.v[i];
+		l.v[i].address = (struct address){NULL, NULL};
+	}
+	mailbox_list_free(&l);
+	buf_free(&text);
+}
+
+/* <"anna@firm.example">, <=?utf-8?Q?anna=40firm.example?=>, <=?utf-8?Q?anna?=@firm.example>: what stands there is read
+ * once more. */
+static void read_again(struct address *a)
+{
+	struct slice local = slice_of(a->local);
+	struct mailbox_list l = {NULL, 0};
+	struct buf text;
+
+	if (!holds(local, "=?") && (a->domain[0] != '\0' || slice_find(local, '@') == local.n))
+		return;
+	buf_init(&text, ADDRESS_MAX);
+	header_decode(&text, local);
+	if (a->domain[0] != '\0') {
+		buf_add_str(&text, "@");
+		buf_add_str(&text, a->domain);
+	}
+	mailbox_list_parse(buf_slice(&text), &l);
+	if (l.n == 1 && l.v[0].address.domain[0] != '\0') {
+		address_free(a);
+		*a = l.v[0].address;
+		l.v[0].address = (struct address){NULL, NULL};
+	}
+	mailbox_list_free(&l);
+	buf_free(&text);
+}
+
+enum { ODD_MAX = 1000 }; /* of a field: each may open a converter */
+
+static void parse(struct slice value, struct mailbox_list *l)
+{
+	struct mailbox_list hidden = {NULL, 0};
+	size_t at = 0;
+
+	mailbox_list_parse(value, l);
+	for (size_t i = 0; i < l->n && i < ODD_MAX; i++) {
+		read_again(&l->v[i].address);
+		if (l->v[i].element_start > at)
+			add_hidden(slice_sub(value, at, l->v[i].element_start - at), &hidden);
+		at = l->v[i].element_end;
+	}
+	if (l->n < ODD_MAX)
+		add_hidden(slice_sub(value, at, value.n), &hidden);
+	if (hidden.n > 0) {
+		l->v = xreallocarray(l->v, l->n + hidden.n, sizeof *l->v);
+		memcpy(l->v + l->n, hidden.v, hidden.n * sizeof *l->v);
+		l->n += hidden.n;
+	}
+	free(hidden.v);
+	mailbox_list_to_ascii(l);
+}
+
 static void look_up(const struct config *c, const struct header_field *f, addressee_found *found, void *arg)
 {
 	struct mailbox_list l;
 
-	mailbox_list_parse(f->value, &l);
+	parse(f->value, &l);
 	for (size_t i = 0; i < l.n; i++) {
 		const struct config_user *u = user_of(c, &l.v[i].address);
 		if (u != NULL)
@@ -59,9 +146,10 @@ static bool is_own(const struct config *c, const struct config_account *account,
 	if (strchr(user, '@') == NULL)
 		return slice_is_nocase(slice_of(a->local), user) &&
 		       (host_in_domain(account->login.host, a->domain) || user_of(c, a) == NULL);
-	char *whole = address_format(a);
-	bool same = slice_is_nocase(slice_of(whole), user);
+	char *whole = address_format(a), *own = address_to_ascii(slice_of(user));
+	bool same = slice_is_nocase(slice_of(whole), own);
 	free(whole);
+	free(own);
 	return same;
 }
 
@@ -80,7 +168,7 @@ static bool look_up_envelope(const struct config *c, const struct config_account
 	struct mailbox_list l;
 	bool counts = false;
 
-	mailbox_list_parse(f->value, &l);
+	parse(f->value, &l);
 	for (size_t i = 0; i < l.n && !counts; i++)
 		counts = !is_own(c, account, &l.v[i].address);
 	for (size_t i = 0; i < l.n && counts; i++) {

@@ -2,6 +2,7 @@
  * same users are found, by the same step; a scratch carries nothing over; asking for reasons changes nothing. */
 #include "base/text.h"
 #include "mail/address.h"
+#include "sort/addressees.h"
 #include "sort/literals.h"
 #include "sort/pattern.h"
 #include "sort/sorter.h"
@@ -177,11 +178,21 @@ static void naive_rules(struct naive *n)
 	}
 }
 
-/* To, Cc and theirs; without an account, whose envelope fields would come first. */
+static void naive_found(void *arg, const struct config_user *u, const struct header_field *f, const struct address *a)
+{
+	struct naive *n = arg;
+
+	need(u != NULL && f != NULL && a->local != NULL);
+	n->placed += naive_add(n, u);
+}
+
+/* To, Cc and theirs; without an account, whose envelope fields would come first. Whoever stands there plainly is among
+ * those who are found. */
 static void naive_addresses(struct naive *n)
 {
 	static const char *const names[] = {"To", "Cc", "Resent-To", "Resent-Cc"};
 
+	addressees_by_address(n->c, n->h, naive_found, n);
 	for (size_t i = 0; i < 4 * n->h->n; i++) {
 		const struct header_field *f = &n->h->v[i / 4];
 		struct mailbox_list l;
@@ -193,7 +204,8 @@ static void naive_addresses(struct naive *n)
 			const struct config_user *u = config_user_by_alias(n->c, slice_of(whole));
 			if (u == NULL && slice_is_nocase(slice_of(l.v[k].address.domain), n->c->domain))
 				u = config_user_by_name(n->c, slice_of(l.v[k].address.local));
-			n->placed += u != NULL ? naive_add(n, u) : 0;
+			for (size_t x = 0; u != NULL && !u->is_daemon && x < n->c->nusers; x++)
+				need(n->c->users[x] != u || n->has[x]);
 			free(whole);
 		}
 		mailbox_list_free(&l);

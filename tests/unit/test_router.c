@@ -28,11 +28,21 @@ static const char special[] =
 static struct address parse(const char *text)
 {
 	struct address a;
+	struct slice rest;
 
-	if (!address_parse(slice_of(text), &a))
+	if (!address_parse_path(slice_of(text), &a, &rest)) /* as in an envelope */
 		fail_msg("no address: %s", text);
 	return a;
 }
+
+/* One name in two alphabets. */
+#define POCHTA "\xd0\xbf\xd0\xbe\xd1\x87\xd1\x82\xd0\xb0.\xd1\x80\xd1\x84"
+#define PUNY "xn--80a1acny.xn--p1ai"
+static const char alphabets[] = "[server]\nhostname = gate.firm.example\ndomain = office." POCHTA "\n"
+                                "[user anna]\npassword = x\nalias = anna@" POCHTA "\n"
+                                "[user boris]\npassword = x\nalias = boris@" PUNY "\n"
+                                "[relay]\nhost = relay.example\nsender = scan@" POCHTA "\n"
+                                "[relay other]\nsenders = *@" POCHTA "\nsender = till@" POCHTA "\n";
 
 struct row {
 	const char *config, *address;
@@ -65,6 +75,11 @@ static const struct row recipients[] = {
     {real_domain, "nobody", ROUTE_UNKNOWN, NULL},
     {far_alias, "anna@firm.example", ROUTE_EXTERNAL, NULL},
     {far_alias, "anna@office.lan", ROUTE_LOCAL, "anna"},
+    {alphabets, "anna@" POCHTA, ROUTE_LOCAL, "anna"},
+    {alphabets, "anna@XN--80A1ACNY.xn--p1ai", ROUTE_LOCAL, "anna"},
+    {alphabets, "boris@" POCHTA, ROUTE_LOCAL, "boris"},
+    {alphabets, "anna@office." POCHTA, ROUTE_LOCAL, "anna"},
+    {alphabets, "anna@office." PUNY, ROUTE_LOCAL, "anna"},
     {special, "postmaster@office.lan", ROUTE_LOCAL, "anna"},
     {special, "postmaster@[127.0.0.1]", ROUTE_LOCAL, "anna"},
     {special, "sync", ROUTE_DAEMON, "sync"},
@@ -111,6 +126,10 @@ static const struct sender_row senders[] = {
     {real_domain, "dora@firm.example", "dora", NULL, "dora@firm.example", "dora"},
     {real_domain, "dora", "dora", NULL, NULL, "dora"},
     {real_domain, "new@firm.example", NULL, NULL, "new@firm.example", NULL},
+    {alphabets, "anna@office." POCHTA, "anna", "anna@" PUNY, "anna@" PUNY, "anna"},
+    {alphabets, "anna@" POCHTA, "anna", NULL, "anna@" PUNY, "anna"},
+    {alphabets, "x@far.example", NULL, NULL, "scan@" PUNY, NULL},
+    {alphabets, "x@" PUNY, NULL, NULL, "till@" PUNY, NULL},
     {special, "scanner@office.lan", NULL, NULL, "scan@firm.example", NULL},
     {special, "one@till.example", NULL, NULL, "till@shop.example", NULL},
     {special, "postmaster", "anna", "anna@firm.example", "anna@firm.example", NULL},

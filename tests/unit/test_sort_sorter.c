@@ -205,6 +205,54 @@ static void test_addresses(void **state)
 	CHECK("[sorter]\nby_alias = no\nunmatched = boris\n", "info", {"To: anna@firm.example\n", "U: boris"});
 }
 
+/* As mail programs write them. */
+static void test_odd_addresses(void **state)
+{
+	(void)state;
+	CHECK("", "info", {"CC: \"'anna@firm.example'\" <'anna@firm.example'>\n", "T: anna"},
+	      {"To: 'anna@firm.example'\n", "T: anna"}, {"To: \"anna@firm.example\"\n", "T: anna"},
+	      {"To: \"'anna@firm.example'\"\n", "T: anna"}, {"To: <\"anna@firm.example\">\n", "T: anna"},
+	      {"To: \"Anna\" <\"'anna@firm.example'\">, boris@firm.example\n", "T: anna boris"},
+	      {"To: x@y, \"anna@firm.example\", boris@firm.example\n", "T: boris anna"},
+	      {"To: =?utf-8?Q?Anna_=3Canna=40firm=2Eexample=3E=2C_boris=40firm.example?=\n", "T: anna boris"},
+	      {"To: =?utf-8?B?QW5uYSA8YW5uYUBmaXJtLmV4YW1wbGU+?=\n", "T: anna"},
+	      {"To: =?utf-8?Q?anna=40firm?=\n =?utf-8?Q?=2Eexample?=, x@y\n", "T: anna"},
+	      {"To: x@y, =?koi8-r?Q?anna=40firm.example?=\n", "T: anna"},
+	      {"To: <=?utf-8?Q?anna=40firm.example?=>\n", "T: anna"},
+	      {"To: Anna <=?utf-8?Q?anna?=@firm.example>\n", "T: anna"},
+	      {"To: =?utf-8?Q?boris=40firm.example?= <anna@firm.example>\n", "T: anna"},
+	      {"To: \"boris@firm.example, x\" <anna@firm.example>\n", "T: anna"},
+	      {"To: \"anna@firm.example\"@evil.example\n", "P: postmaster"},
+	      {"To: =?utf-8?Q?anna?=\n", "P: postmaster"},
+	      {"Delivered-To: <'anna@firm.example'>\nReceived: x\n", "E: anna"});
+}
+
+/* One name in two alphabets, any case. */
+static void test_names_in_other_alphabets(void **state)
+{
+#define POCHTA "\xd0\xbf\xd0\xbe\xd1\x87\xd1\x82\xd0\xb0.\xd1\x80\xd1\x84"
+#define CAPITALS "\xd0\x9f\xd0\x9e\xd0\xa7\xd0\xa2\xd0\x90.\xd0\xa0\xd0\xa4"
+#define PUNY "xn--80a1acny.xn--p1ai"
+	static const char *const aliases[] = {"masha@" POCHTA, "masha@" CAPITALS, "Masha@" PUNY,
+	                                      "masha@XN--80A1ACNY.\xd1\x80\xd1\x84"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+		static const struct sort_case cases[] = {
+		    {"To: masha@" PUNY "\n", "T: masha"},
+		    {"To: Masha@XN--80A1ACNY.XN--P1AI\n", "T: masha"},
+		    {"To: masha@" POCHTA "\n", "T: masha"},
+		    {"To: x <MASHA@" CAPITALS ">\n", "T: masha"},
+		    {"Delivered-To: masha@" POCHTA "\nReceived: x\n", "E: masha"},
+		    {"To: =?utf-8?B?bWFzaGFA0L/QvtGH0YLQsC7RgNGE?=\n", "T: masha"},
+		    {"To: masha@x" POCHTA "\n", "P: postmaster"},
+		};
+		char ini[300];
+		snprintf(ini, sizeof ini, "[user masha]\npassword = m\nalias = %s\n", aliases[i]);
+		check_all(ini, "info", cases, sizeof cases / sizeof *cases);
+	}
+}
+
 static void test_envelope(void **state)
 {
 	(void)state;
@@ -474,6 +522,8 @@ int main(void)
 	    cmocka_unit_test(test_addresses),
 	    cmocka_unit_test(test_envelope),
 	    cmocka_unit_test(test_unmatched),
+	    cmocka_unit_test(test_odd_addresses),
+	    cmocka_unit_test(test_names_in_other_alphabets),
 	    cmocka_unit_test(test_runaway_on_many_fields),
 	    cmocka_unit_test(test_yo_is_ye),
 	    cmocka_unit_test(test_the_messages_own_charset),
