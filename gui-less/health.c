@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Plugins' text is cut after some kilobytes, and the figures stand behind it. */
-enum { WHY_ENOUGH = 2000, DAY_S = 24 * 3600 };
+/* Plugins' text is cut after a kilobyte by some, and the figures stand behind it. */
+enum { WHY_ENOUGH = 500, DAY_S = 24 * 3600 };
 
 enum level { LEVEL_OK, LEVEL_WARNING, LEVEL_CRITICAL, LEVEL_UNKNOWN };
 

@@ -101,7 +101,8 @@ static void print_help(FILE *out)
 	      "  --json     machine-readable output, on every reading command\n"
 	      "  --help     this, or a command's own help\n"
 	      "  --version  the version\n\n"
-	      "With neither -c nor -d and no ./etc/ofmsrv.ini: /etc/ofmsrv/ofmsrv.ini and /var/lib/ofmsrv.\n",
+	      "With neither -c nor -d and no ./etc/ofmsrv.ini that is safe from others: /etc/ofmsrv/ofmsrv.ini and "
+	      "/var/lib/ofmsrv.\n",
 	      out);
 }
 

@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include "base/alloc.h"
+#include "config/here.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -72,7 +73,12 @@ static char *absolute(const char *path)
 /* The same defaults as ofmsrv's own. */
 static void resolve(const struct raw *raw, struct ctl_options *o)
 {
-	if (raw->file == NULL && raw->home == NULL && access("etc/ofmsrv.ini", F_OK) != 0) {
+	struct err why = {0, ""};
+	enum here here = raw->file == NULL && raw->home == NULL ? here_look(&why) : HERE_OURS;
+
+	if (here == HERE_SOMEBODYS)
+		ctl_error("./etc/ofmsrv.ini is passed over, since %s; to use it all the same: ofmctl -d .", why.text);
+	if (here != HERE_OURS) {
 		o->file = xstrdup("/etc/ofmsrv/ofmsrv.ini");
 		o->home = xstrdup("/var/lib/ofmsrv");
 		return;

@@ -1,9 +1,11 @@
 #include "app/options.h"
 
 #include "base/alloc.h"
+#include "config/here.h"
 
 #include <getopt.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,7 +24,14 @@ static char *absolute(const char *path, struct err *e)
 
 static int defaults(struct options *o, const char *file, const char *home, struct err *e)
 {
-	if (file == NULL && home == NULL && access("etc/ofmsrv.ini", F_OK) != 0) {
+	struct err why = {0, ""};
+	enum here here = file == NULL && home == NULL ? here_look(&why) : HERE_OURS;
+
+	if (here == HERE_SOMEBODYS)
+		fprintf(stderr,
+		        "ofmsrv: ./etc/ofmsrv.ini is passed over, since %s; to use it all the same: ofmsrv -d .\n",
+		        why.text);
+	if (here != HERE_OURS) {
 		o->file = xstrdup("/etc/ofmsrv/ofmsrv.ini");
 		o->home = xstrdup("/var/lib/ofmsrv");
 		return 0;

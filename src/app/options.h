@@ -13,7 +13,8 @@ struct options {
 };
 
 /* -d: the home, default the current directory; -c: default etc/ofmsrv.ini under it. With neither and no
- * ./etc/ofmsrv.ini: /etc/ofmsrv/ofmsrv.ini and /var/lib/ofmsrv. 0, or -1 with e. */
+ * ./etc/ofmsrv.ini, or one that somebody else can change (which is said on stderr): /etc/ofmsrv/ofmsrv.ini and
+ * /var/lib/ofmsrv. 0, or -1 with e. */
 int options_parse(int argc, char **argv, struct options *o, struct err *e);
 void options_free(struct options *o);
 

@@ -1,5 +1,7 @@
 """ofmctl metrics for Prometheus, ofmctl health for Nagios, and what etc/ has for both."""
 import json
+import socket
+import threading
 import os
 import re
 import shutil
@@ -153,3 +155,29 @@ def test_health_accounts(gateway, dovecot, mailbox):
     g.ctl("sync", "--wait")
     status, line = health(g)
     assert status == 2 and "no account can be collected" in line
+
+
+def test_a_reply_with_a_vertical_bar_or_a_newline(gateway):
+    """The provider's words stand before the plugin's figures, and are told apart from them."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(8)
+
+        def greet():
+            while True:
+                try:
+                    c, _ = listening.accept()
+                except OSError:
+                    return
+                c.sendall(b"-ERR [SYS/TEMP] a | b=1;2;3 | c\x1b[31m\r\n")
+                c.close()
+        threading.Thread(target=greet, daemon=True).start()
+        accounts = {f"account a|{i}": {"host": "127.0.0.1", "port": listening.getsockname()[1], "security": "none", "user": "u",
+                                       "password": "p"} for i in range(30)}
+        g = gateway(accounts)
+        g.ctl("sync", "--wait")
+        status, line = health(g)
+        assert status == 2 and line.count("|") == 1 and "\x1b" not in line and "\n" not in line.rstrip("\n")
+        text, figures = line.split("|")
+        assert "a / b=1;2;3 / c" in text and len(text) < 3000 and " more" in text and figures.strip().startswith("queue=")
+        assert "|" not in json.loads(g.ctl("health", "--json").stdout)["text"]
