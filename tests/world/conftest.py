@@ -1,0 +1,29 @@
+"""The fixtures of ../e2e/lib/fixtures.py, for the tests of this folder."""
+import pathlib
+import sys
+
+import pytest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+pytest.register_assert_rewrite("peers")
+
+from lib.fixtures import *  # noqa: E402, F403
+
+# Tests that fail until the program is better: (part of the test's name, why, whether it is tried all the same).
+WAITING = (
+    ("provider_courier", "commands behind the log-in", False),
+    ("provider_mailutils.py::test_every_message_arrives_once_and_as_it_was[none-1d]", "X-IMAPbase", True),
+    ("provider_mailutils.py::test_every_message_arrives_once_and_as_it_was[starttls-1d]", "X-IMAPbase", True),
+    ("provider_mailutils.py::test_every_message_arrives_once_and_as_it_was[tls-1d]", "X-IMAPbase", True),
+    ("exim-rate", "a rate that slows each message, not the lane", False),
+    ("postfix-rate", "a rate that slows each message, not the lane", False),
+)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for part, why, run in WAITING:
+            if part in item.nodeid:
+                item.add_marker(pytest.mark.xfail(reason=why, run=run))
