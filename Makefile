@@ -132,6 +132,15 @@ check:
 	@$(MAKE) --no-print-directory -s -j$$(nproc) WERROR=1 all unit-build replay-build $(BUILD)/keys
 	@tools/check.py --build build
 
+# Real mail servers and clients as peers, each in a root of its own below build/world (docs/WORLD.md). Root; the last line says
+# `N passed, N failed`.
+.PHONY: check-world
+check-world:
+	@tools/deps.sh build test world
+	@$(MAKE) --no-print-directory -s -j$$(nproc) WERROR=1 all
+	@tools/world.sh build/world || true
+	@tools/check.py --build build --world
+
 # The same under AddressSanitizer (with leaks) and UndefinedBehaviorSanitizer.
 check-asan:
 	@tools/deps.sh build test model
@@ -296,6 +305,7 @@ help:
 	@echo 'make run         the gateway in the foreground with etc/ofmsrv.ini'
 	@echo 'make             builds ofmsrv and ofmctl'
 	@echo 'make check       every test; unit, replay: parts of it'
+	@echo 'make check-world real mail servers and clients as peers: Courier, Cyrus, Exim, nodemailer, … (root)'
 	@echo 'make check-asan  the same under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make check-tsan  what runs in threads under ThreadSanitizer (E2E="reload …": other end-to-end tests)'
 	@echo 'make cover       which part of each room the tests reach; fails below 90 % of lines, 80 % of branches'

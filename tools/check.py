@@ -103,7 +103,7 @@ def e2e(path, env, scratch, words):
     return f"{path.parent.name} {path.name}", passed, failed, skipped, seconds, output
 
 
-def jobs(build, env, scratch, words):
+def jobs(build, env, scratch, words, folders):
     """The three groups: quick ones, gates."""
     def programs(sub):
         return sorted(p for p in (ROOT / build / sub).glob("*") if p.is_file() and os.access(p, os.X_OK)
@@ -112,7 +112,7 @@ def jobs(build, env, scratch, words):
     gates = [(whole, f"gate {n}", c) for n, c in (
         ("layers", ["tools/layers.py"]), ("sizes", ["tools/sizes.py"]), ("keys", ["tools/keys.py", "--printer", f"{build}/keys"]))
         if (ROOT / c[0]).exists()]
-    files = [(e2e, p, env, scratch, words) for sub in ("e2e", "fault") for p in sorted((ROOT / "tests" / sub).glob("test_*.py"))]
+    files = [(e2e, p, env, scratch, words) for sub in folders for p in sorted((ROOT / "tests" / sub).glob("test_*.py"))]
     return quick + gates, files
 
 
@@ -134,18 +134,22 @@ def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("--build", default="build", help="the build folder whose programs are tested")
     a.add_argument("--jobs", type=int, default=max(2, min(4, 2 * (os.cpu_count() or 1))))
+    a.add_argument("--world", action="store_true", help="tests/world alone: real servers and clients as peers")
     a.add_argument("-k", dest="words", default="", help="only end-to-end tests that match")
     a.add_argument("files", nargs="*", help="end-to-end files (whole_path, …): these and the unit tests alone")
     o = a.parse_args()
-    env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", OFM_BUILD=o.build, LC_ALL="C.UTF-8")
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="ofm.check."))
+    figures = scratch / "figures"
+    env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", OFM_BUILD=o.build, LC_ALL="C.UTF-8", OFM_FIGURES=str(figures))
     tally = Tally()
     try:
-        quick, files = jobs(o.build, env, scratch, o.words)
+        quick, files = jobs(o.build, env, scratch, o.words, ("world",) if o.world else ("e2e", "fault"))
         if o.files:
             quick, files = chosen(quick, files, o.files)
-        run_all(tally, [] if o.words else quick, os.cpu_count() or 1)
+        run_all(tally, [] if o.words or o.world else quick, os.cpu_count() or 1)
         run_all(tally, files, o.jobs)
+        if figures.exists():
+            print("".join(sorted(figures.read_text().splitlines(keepends=True))), end="")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if tally.skipped:

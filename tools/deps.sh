@@ -1,5 +1,5 @@
 #!/bin/bash
-# usage: tools/deps.sh build|test|model|lint|fuzz|bench|profile…   — installs what those need and is missing, from Debian's packages.
+# usage: tools/deps.sh build|test|world|model|lint|fuzz|bench|profile…   — installs what those need and is missing, from Debian's packages.
 # Quiet, and nothing at all where everything is there. Starts no service.
 set -eu
 
@@ -13,6 +13,7 @@ packages() {
 		echo libcmocka-dev python3-pytest openssl ca-certificates dovecot-pop3d postfix procps iproute2 strace e2fsprogs git \
 			mandoc zsh fetchmail mpop getmail6 mutt curl msmtp swaks libnet-ssleay-perl libauthen-sasl-perl
 		;;
+	world) echo debootstrap util-linux mount ;;
 	model) echo spin gcc ;;
 	lint) echo clang clang-format clang-tidy cppcheck shellcheck git ;;
 	bench) echo postfix dovecot-pop3d dovecot-sieve fetchmail mpop getmail6 fdm maildrop ;;

@@ -14,6 +14,7 @@ packages() {
 	courier) echo courier-pop courier-authlib-userdb ;;
 	cyrus) echo cyrus-pop3d cyrus-admin sasl2-bin ;;
 	exim) echo exim4-daemon-light ;;
+	nullclient) echo postfix libsasl2-modules ;;
 	mailutils) echo mailutils-pop3d ;;
 	opensmtpd) echo opensmtpd ;;
 	popa3d) echo popa3d openbsd-inetd stunnel4 ;;
@@ -42,6 +43,8 @@ base() {
 layer() {
 	local name=$1
 	[ ! -e "$folder/$name.done" ] || return 0
+	local list
+	read -ra list <<<"$(packages "$name")"
 	rm -rf --one-file-system "${folder:?}/$name" "$folder/$name.work" "$folder/$name.root"
 	mkdir "$folder/$name" "$folder/$name.work" "$folder/$name.root"
 	# shellcheck disable=SC2016 # the inner shell expands these
@@ -59,14 +62,27 @@ layer() {
 		}
 		apt install "$@" || { apt update && apt install "$@"; }
 		apt clean
-	' world "$folder" "$name" $(packages "$name") </dev/null >"$folder/$name.log" 2>&1 || return 1
+	' world "$folder" "$name" "${list[@]}" </dev/null >"$folder/$name.log" 2>&1 || return 1
 	rm -rf --one-file-system "$folder/$name.work" "$folder/$name.root"
 	touch "$folder/$name.done"
 }
 
+# nodemailer as its users install it. Where there is no npm, Debian's own package of it in the clients' root is used.
+npm() {
+	[ ! -e "$folder/npm.done" ] && command -v npm >/dev/null || return 0
+	rm -rf "${folder:?}/npm"
+	command npm install --prefix "$folder/npm" --cache "$folder/npm/cache" --no-audit --no-fund --no-update-notifier --ignore-scripts \
+		nodemailer@7 </dev/null >"$folder/npm.log" 2>&1 || return 1
+	rm -rf "$folder/npm/cache"
+	touch "$folder/npm.done"
+}
+
 failed=
-for name in base clients courier cyrus exim mailutils opensmtpd popa3d solid; do
-	make=$([ $name = base ] && echo base || echo "layer $name")
+for name in base clients courier cyrus exim mailutils nullclient opensmtpd popa3d solid npm; do
+	case $name in
+	base | npm) make=$name ;;
+	*) make="layer $name" ;;
+	esac
 	if ! $make; then
 		echo "world.sh: $name could not be made; the last words of $folder/$name.log:" >&2
 		tail -n 3 "$folder/$name.log" >&2

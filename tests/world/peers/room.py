@@ -26,7 +26,7 @@ class Room:
         self._words = []
         self._listen()
         self._process = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", str(ENTER), str(WORLD), name, str(self.home)],
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", str(ENTER), str(WORLD), name, str(self.home)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.home / "stderr", "ab"), start_new_session=True)
         scratch.wait_for(self._is_ready, 20, lambda: f"the root of {name}: " + scratch.tail(self.home / "stderr"))
         pid = self._process.pid

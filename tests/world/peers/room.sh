@@ -15,7 +15,7 @@ for d in null zero full random urandom; do
 	touch "$root/dev/$d"
 	mount --bind "/dev/$d" "$root/dev/$d"
 done
-mkdir -p -m 1777 "$root/dev/shm"
+mkdir -m 1777 "$root/dev/shm"
 ln -s /proc/self/fd "$root/dev/fd"
 mkdir -p "$root/world"
 mount --bind "$home/share" "$root/world"
