@@ -4,6 +4,7 @@
 #include "client.h"
 #include "local.h"
 #include "message_file.h"
+#include "sort/addressees.h"
 #include "sort/sorter.h"
 #include "table.h"
 
@@ -125,6 +126,50 @@ static void match_row(struct table *t, const struct sorter_match *m)
 	free(line);
 }
 
+static void count_user(void *arg, const struct config_user *u, const struct header_field *f, const struct address *a)
+{
+	(void)u, (void)f, (void)a;
+	++*(size_t *)arg;
+}
+
+/* The fewest Received lines to look past until a field of that list names a user; 0 where none does. */
+static unsigned hops_wanted(const struct explanation *x, struct strlist envelope)
+{
+	struct config_account a = *x->account;
+	size_t received = header_count(&x->header, "Received");
+
+	a.envelope = envelope;
+	for (a.envelope_hops++; a.envelope_hops <= received; a.envelope_hops++) {
+		size_t found = 0;
+		addressees_by_envelope(x->c, &a, &x->header, count_user, &found);
+		if (found > 0)
+			return a.envelope_hops;
+	}
+	return 0;
+}
+
+/* Where nothing placed it, the settings with which the provider's own headers would. */
+static char *advice(const struct explanation *x)
+{
+	char received[] = "Received", *list[] = {received};
+	enum sorter_why why = x->verdict.why;
+
+	if (x->account == NULL || !x->c->by_alias || (why != SORTED_UNMATCHED && why != SORTED_TO_POSTMASTER))
+		return NULL;
+	unsigned hops = hops_wanted(x, x->account->envelope);
+	if (hops > 0)
+		return xasprintf("[account %s] envelope_hops = %u would find a user in an envelope header below the "
+		                 "provider's own Received lines",
+		                 x->account->label, hops);
+	hops = hops_wanted(x, (struct strlist){list, 1});
+	if (hops == 0)
+		return NULL;
+	return xasprintf(
+	    "[account %s] envelope = Received with envelope_hops = %u would find a user in `for <address>` "
+	    "of a Received line",
+	    x->account->label, hops);
+}
+
 static void print_people(const struct explanation *x, bool tty)
 {
 	const struct sorter_verdict *v = &x->verdict;
@@ -140,6 +185,10 @@ static void print_people(const struct explanation *x, bool tty)
 		printf("Runaway:  rule %s, line %u: its pattern takes too long on this message, so it counts as "
 		       "unmatched\n",
 		       v->runaway[i]->label, v->runaway[i]->line);
+	char *hint = advice(x);
+	if (hint != NULL)
+		printf("Advice:   %s; the lines above that one must all be the provider's\n", hint);
+	free(hint);
 	if (v->nmatches > 0) {
 		struct table *t = table_new("MATCHED >LINE FIELD USERS KIND TEXT");
 		putchar('\n');
@@ -192,9 +241,12 @@ static void print_json(const struct explanation *x)
 		json_array_append_new(v->matches[i].rule != NULL ? rules : addresses, json_match(&v->matches[i]));
 	for (size_t i = 0; i < v->nrunaway; i++)
 		json_array_append_new(runaway, json_string(v->runaway[i]->label));
-	json_t *all = json_pack("{s:o, s:s?, s:o, s:s, s:o, s:o, s:o}", "file", json_text(x->file), "account",
-	                        x->account != NULL ? x->account->label : NULL, "users", json_users(&v->users), "why",
-	                        why_word(v->why), "rules", rules, "addresses", addresses, "runaway", runaway);
+	char *hint = advice(x);
+	json_t *all =
+	    json_pack("{s:o, s:s?, s:o, s:s, s:o, s:o, s:o, s:s?}", "file", json_text(x->file), "account",
+	              x->account != NULL ? x->account->label : NULL, "users", json_users(&v->users), "why",
+	              why_word(v->why), "rules", rules, "addresses", addresses, "runaway", runaway, "advice", hint);
+	free(hint);
 	client_dump_json(all, JSON_INDENT(1));
 	json_decref(all);
 }

@@ -78,3 +78,23 @@ def test_explain_says_why(gateway, dovecot, mailbox):
     answer = json.dumps(g.json("explain", letter, "--account", "info"), ensure_ascii=False)
     assert "invoices" in answer and WORD in answer and "anna" in answer and "boris" in answer, answer
     assert g.box("anna") == [] and g.box("boris") == []
+
+
+@pytest.mark.parametrize("head, settings", [
+    (b"Received: by own; d\r\nReceived: by own; d\r\nEnvelope-To: anna@firm.example\r\nReceived: by far; d\r\n",
+     {"envelope_hops": 2}),
+    (b"Received: by own; d\r\nReceived: from far (far [192.0.2.1]) by own with ESMTP id 1\r\n\tfor <anna@firm.example>; d\r\n"
+     b"Received: by far; d\r\n", {"envelope": "Received", "envelope_hops": 2})], ids=["below Received", "in Received"])
+def test_explain_offers_the_settings_that_would_find_the_addressee(gateway, dovecot, mailbox, head, settings):
+    g = gateway({"account info": account(dovecot, mailbox)})
+    letter = g.home / "letter.eml"
+    letter.write_bytes(head + b"From: x@far.example\r\nTo: list@far.example\r\n\r\nbody\r\n")
+    advice = g.json("explain", letter, "--account", "info")["advice"]
+    for key, value in settings.items():
+        assert f"{key} = {value}" in advice, advice
+    assert advice in g.ctl_ok("explain", letter, "--account", "info")
+    g = gateway({"account info": account(dovecot, mailbox, **settings)})
+    assert g.json("explain", letter, "--account", "info")["advice"] is None
+    dovecot.put(mailbox, letter.read_bytes())
+    g.sync()
+    assert len(g.wait_box("anna")) == 1
