@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Function median <= 20 lines, 95th percentile <= 60, none over 80 (signature and braces included); files under 600
+"""Function median <= 20 lines, 95th percentile <= 60, none over 80 (signature and braces included); files under 900
 lines. Relies on clang-format's layout: a function's braces stand alone in the first column."""
 import pathlib
 import statistics
 import sys
 
-MEDIAN, P95, MAX, FILE = 20, 60, 80, 600
+MEDIAN, P95, MAX, FILE = 20, 60, 80, 900
 
 
 def functions_of(path, lines):
