@@ -71,6 +71,20 @@ static void look_at_accounts(struct health *h, const json_t *r)
 		found(h, LEVEL_CRITICAL, "no account can be collected", "");
 }
 
+/* No mail leaves from an outqueue in trouble; one mailbox is one person's. */
+static void look_at_folders(struct health *h, const json_t *r)
+{
+	size_t i;
+	json_t *t;
+
+	json_array_foreach(json_object_get(r, "troubles"), i, t)
+	{
+		const char *folder = client_text(t, "folder");
+		found(h, strcmp(folder, "outqueue") == 0 ? LEVEL_CRITICAL : LEVEL_WARNING, folder,
+		      client_text(t, "error"));
+	}
+}
+
 static void look_at_queue(struct health *h, const json_t *r)
 {
 	const json_t *q = json_object_get(r, "queue");
@@ -134,6 +148,7 @@ static int check(const struct ctl_options *o, struct health *h)
 	} else {
 		if (!client_bool(r, "room"))
 			found(h, LEVEL_CRITICAL, "the disk is full: no mail is accepted", "");
+		look_at_folders(h, r);
 		look_at_accounts(h, r);
 		look_at_queue(h, r);
 		look_at_journal(h, r);

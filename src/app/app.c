@@ -32,6 +32,11 @@ static void on_queued(void *arg, const char *id)
 	sync_mail_queued(a->sync);
 }
 
+static void on_stuck(void *arg, const char *id)
+{
+	sender_stuck(((struct app *)arg)->sender, id);
+}
+
 static void on_daemon_called(void *arg, const char *user)
 {
 	sync_daemon_called(((struct app *)arg)->sync, user);
@@ -101,6 +106,7 @@ static int open_delivery(struct app *a, bool lost, struct err *e)
 		return -1;
 	open_journal(a);
 	delivery_on_queued(a->delivery, on_queued, a);
+	delivery_on_stuck(a->delivery, on_stuck, a);
 	delivery_on_trouble(a->delivery, app_mailbox_trouble, a);
 	delivery_on_well_again(a->delivery, app_well_again, a);
 	return recover(a, lost, e);

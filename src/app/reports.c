@@ -20,10 +20,30 @@ static const char *mailbox_mend(bool ru, int error)
 	            "followed.\n\n";
 }
 
+static void outqueue_trouble(struct app *a, int error)
+{
+	static const char key[] = "outqueue.write";
+	char *why = phrase_in(strerror(error), a->config->russian);
+	const struct letter_value values[] = {{"folder", a->config->outqueue}, {"why", why}, {NULL, NULL}};
+
+	if (error != 0) {
+		report_postmaster(a->delivery, a->config, key, LETTER_OUTQUEUE, values);
+	} else {
+		report_forget(a->db, key);
+		report_postmaster(a->delivery, a->config, NULL, LETTER_OUTQUEUE_WELL, values);
+	}
+	free(why);
+}
+
 void app_mailbox_trouble(void *arg, const char *user, int error)
 {
 	struct app *a = arg;
 	bool ru = a->config->russian;
+
+	if (user == NULL) {
+		outqueue_trouble(a, error);
+		return;
+	}
 	char *key = xasprintf("mailbox.%s", user);
 	char *folder = xasprintf("%s/%s", a->config->mailboxes, user), *why = phrase_in(strerror(error), ru);
 	const struct letter_value values[] = {

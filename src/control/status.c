@@ -1,6 +1,9 @@
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "control/control_internal.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -155,11 +158,41 @@ static json_t *journal(struct journal *j)
 	return o;
 }
 
+static void add_trouble(json_t *list, const char *folder, const char *error)
+{
+	json_t *o = json_object();
+
+	codec_set_text(o, "folder", folder);
+	codec_set_text(o, "error", error);
+	json_array_append_new(list, o);
+}
+
+static void on_trouble(void *arg, const char *user, int error)
+{
+	char *box = user != NULL ? xasprintf("mailbox of %s", user) : NULL;
+
+	add_trouble(arg, box != NULL ? box : "outqueue", strerror(error));
+	free(box);
+}
+
+/* Folders that mail cannot be put into, or sent from. */
+static json_t *troubles(const struct control *c)
+{
+	json_t *list = json_array();
+	const char *lost = sender_trouble(c->deps.sender);
+
+	delivery_each_trouble(c->deps.digest.delivery, on_trouble, list);
+	if (lost != NULL)
+		add_trouble(list, "outqueue", lost);
+	return list;
+}
+
 json_t *control_metrics_render(struct control *c)
 {
 	json_t *o = control_status_render(c);
 
 	codec_set_bool(o, "room", delivery_has_room(c->deps.digest.delivery, 0));
+	json_object_set_new(o, "troubles", troubles(c));
 	json_object_set_new(o, "totals", totals(c->deps.journal));
 	json_object_set_new(o, "rates", rates(c->deps.journal));
 	json_object_set_new(o, "journal", journal(c->deps.journal));

@@ -154,6 +154,28 @@ void delivery_on_queued(struct delivery *d, void (*fn)(void *arg, const char *id
 	d->queued_arg = arg;
 }
 
+void delivery_on_stuck(struct delivery *d, void (*fn)(void *arg, const char *id), void *arg)
+{
+	d->stuck = fn;
+	d->stuck_arg = arg;
+}
+
+static void each_queued(const struct pending_list *list, void (*fn)(void *arg, const char *id), void *arg)
+{
+	const struct pending *p;
+
+	TAILQ_FOREACH(p, list, link)
+	if (p->env != NULL)
+		fn(arg, p->name);
+}
+
+void delivery_each_stuck(const struct delivery *d, void (*fn)(void *arg, const char *id), void *arg)
+{
+	each_queued(&d->retry, fn, arg);
+	each_queued(&d->to_write[ROAD_AWAITED], fn, arg);
+	each_queued(&d->to_write[ROAD_COLLECTED], fn, arg);
+}
+
 bool delivery_is_queueing(struct delivery *d)
 {
 	if (d->queueing > 0)
@@ -165,6 +187,18 @@ void delivery_on_trouble(struct delivery *d, void (*fn)(void *arg, const char *u
 {
 	d->trouble = fn;
 	d->trouble_arg = arg;
+}
+
+void delivery_each_trouble(const struct delivery *d, void (*fn)(void *arg, const char *user, int error), void *arg)
+{
+	const struct box *b;
+
+	if (d->queue_trouble != 0)
+		fn(arg, NULL, d->queue_trouble);
+	for (size_t i = 0; i < BOX_BUCKETS; i++)
+		LIST_FOREACH(b, &d->boxes[i], link)
+	if (b->trouble != 0)
+		fn(arg, b->user, b->trouble);
 }
 
 struct database *delivery_database(const struct delivery *d)

@@ -90,9 +90,16 @@ void delivery_report_ends(struct delivery *d);
 void delivery_on_queued(struct delivery *d, void (*fn)(void *arg, const char *id), void *arg);
 /* Whether one that was accepted before does not stand there yet. Makes haste with it. */
 bool delivery_is_queueing(struct delivery *d);
-/* Told when mail cannot be put into a mailbox (it is tried again, at last every minute): errno, at once and then every
- * ten minutes, however many messages wait; and 0 when it can again. For a report to postmaster. */
+/* Told once for each whose files cannot be put there for now: it is in the queue's rows and waits. */
+void delivery_on_stuck(struct delivery *d, void (*fn)(void *arg, const char *id), void *arg);
+/* Those that recovery could not put there. Before the loop runs. */
+void delivery_each_stuck(const struct delivery *d, void (*fn)(void *arg, const char *id), void *arg);
+/* Told when mail cannot be put into a mailbox, or into the outqueue (user NULL): errno, at once and then every ten
+ * minutes, however many messages wait (they are tried again, at last every minute); and 0 when it can again. For a
+ * report to postmaster. */
 void delivery_on_trouble(struct delivery *d, void (*fn)(void *arg, const char *user, int error), void *arg);
+/* All that is in such trouble at this moment. */
+void delivery_each_trouble(const struct delivery *d, void (*fn)(void *arg, const char *user, int error), void *arg);
 /* Told when mail is accepted again after the disk or the database refused it: wall seconds since when, and what it was.
  * Once an hour at most. */
 void delivery_on_well_again(struct delivery *d, void (*fn)(void *arg, int64_t since, const char *trouble), void *arg);

@@ -87,6 +87,8 @@ struct pending {
 	char *env;                    /* outqueue: the text of ID.env; NULL for mailboxes */
 	bool queue_linked;
 	bool queue_told;
+	bool stuck_told; /* the sender knows that its files cannot be put into the outqueue for now */
+	int queue_error; /* errno of the last try to link them */
 	size_t ndests;
 	struct dest *dests;
 	size_t links; /* counted in unlinked_count */
@@ -154,6 +156,10 @@ struct delivery {
 	/* outside view */
 	void (*queued)(void *arg, const char *id);
 	void *queued_arg;
+	void (*stuck)(void *arg, const char *id);
+	void *stuck_arg;
+	int queue_trouble; /* as a box's */
+	int64_t queue_told_at;
 	void (*trouble)(void *arg, const char *user, int error);
 	void *trouble_arg;
 	struct loop_timer *stop_timer;

@@ -26,6 +26,7 @@ struct recovery {
 	int64_t last_id;
 	bool old; /* the database is a copy from an earlier time */
 	size_t placed, dropped;
+	struct pending_list unwritten; /* the disk refused: they are written while the program runs */
 };
 
 /* ---- reading a row ---- */
@@ -216,8 +217,11 @@ static bool place(struct delivery *d, struct pending *p)
 {
 	bool ok = true;
 
+	if (p->env != NULL && placing_link_queue(d, p) == 0)
+		return true;
 	if (p->env != NULL)
-		return placing_link_queue(d, p) == 0;
+		log_error("recovery.queue", kv_s("id", p->name), kv_s("error", strerror(errno)));
+	ok = p->env == NULL;
 	for (size_t i = 0; i < p->ndests; i++) {
 		struct dest *de = &p->dests[i];
 		de->linked = placing_link(d, p, de) == 0;
@@ -232,12 +236,16 @@ static bool place(struct delivery *d, struct pending *p)
 
 static int write_chunk(struct recovery *r)
 {
-	struct pending *p;
+	struct pending *p, *next;
 
-	TAILQ_FOREACH(p, &r->chunk, link)
-	{
-		if ((p->ndests > 0 || p->env != NULL) && placing_spool(r->d, p) != 0)
-			return err_errno(r->e, "recovery: cannot write message %s", p->name);
+	for (p = TAILQ_FIRST(&r->chunk); p != NULL; p = next) {
+		next = TAILQ_NEXT(p, link);
+		bool written = (p->ndests == 0 && p->env == NULL) || placing_spool(r->d, p) == 0;
+		if (!written) {
+			log_error("recovery.write", kv_s("id", p->name), kv_s("error", strerror(errno)));
+			TAILQ_REMOVE(&r->chunk, p, link);
+			TAILQ_INSERT_TAIL(&r->unwritten, p, link);
+		}
 		free(p->bytes);
 		p->bytes = NULL;
 	}
@@ -268,6 +276,16 @@ static int link_chunk(struct recovery *r, struct pending_list *failed)
 	return 0;
 }
 
+static int narrow_rows(struct recovery *r, const struct pending_list *list)
+{
+	struct pending *p;
+
+	TAILQ_FOREACH(p, list, link)
+	if (p->env == NULL && settler_narrow_row(r->c, p, r->e) != 0)
+		return -1;
+	return 0;
+}
+
 /* What could not be placed keeps its row for just that: the tombstones that guard the rest go soon. */
 static int drop_chunk(struct recovery *r, const struct pending_list *failed)
 {
@@ -275,8 +293,7 @@ static int drop_chunk(struct recovery *r, const struct pending_list *failed)
 
 	if (db_exec(r->c, "BEGIN IMMEDIATE", r->e) != 0)
 		return -1;
-	TAILQ_FOREACH(p, failed, link)
-	if (p->env == NULL && settler_narrow_row(r->c, p, r->e) != 0)
+	if (narrow_rows(r, failed) != 0 || narrow_rows(r, &r->unwritten) != 0)
 		goto fail;
 	TAILQ_FOREACH(p, &r->chunk, link)
 	{
@@ -301,6 +318,25 @@ static void free_chunk(struct recovery *r, bool unspool)
 	}
 }
 
+/* Goes on while the program runs. */
+static void leave_to_settler(struct recovery *r, struct pending_list *failed)
+{
+	struct delivery *d = r->d;
+
+	for (struct pending *p; (p = TAILQ_FIRST(failed)) != NULL;) {
+		TAILQ_REMOVE(failed, p, link);
+		d->queueing += p->env != NULL;
+		settler_retry_later(d, p);
+	}
+	for (struct pending *p; (p = TAILQ_FIRST(&r->unwritten)) != NULL;) {
+		TAILQ_REMOVE(&r->unwritten, p, link);
+		d->queueing += p->env != NULL;
+		settler_distrust(d, p);
+		d->unplaced_count++;
+		placing_line_up(d, p);
+	}
+}
+
 static int recover_rows(struct recovery *r)
 {
 	do {
@@ -309,15 +345,12 @@ static int recover_rows(struct recovery *r)
 		if (read_chunk(r) != 0 || write_chunk(r) != 0 || link_chunk(r, &failed) != 0 ||
 		    drop_chunk(r, &failed) != 0) {
 			TAILQ_CONCAT(&r->chunk, &failed, link);
+			TAILQ_CONCAT(&r->chunk, &r->unwritten, link);
 			free_chunk(r, false);
 			return -1;
 		}
 		free_chunk(r, true);
-		/* Placing them goes on while the program runs. */
-		for (struct pending *p; (p = TAILQ_FIRST(&failed)) != NULL;) {
-			TAILQ_REMOVE(&failed, p, link);
-			settler_retry_later(r->d, p);
-		}
+		leave_to_settler(r, &failed);
 	} while (r->rows > 0);
 	return 0;
 }
@@ -388,14 +421,19 @@ static int recover_tombstones(struct recovery *r)
 	return rc;
 }
 
-static bool still_wanted(const struct delivery *d, const char *name)
+static bool names_one(const struct pending_list *list, const char *name)
 {
 	const struct pending *p;
 
-	TAILQ_FOREACH(p, &d->retry, link)
+	TAILQ_FOREACH(p, list, link)
 	if (strncmp(name, p->name, strlen(p->name)) == 0)
 		return true;
 	return false;
+}
+
+static bool still_wanted(const struct delivery *d, const char *name)
+{
+	return names_one(&d->retry, name) || names_one(&d->to_write[ROAD_AWAITED], name);
 }
 
 /* All rows are placed: whatever else lies in a spool belongs to nobody. */
@@ -420,6 +458,7 @@ int delivery_recover(struct delivery *d, struct err *e)
 	struct recovery r = {.d = d, .c = database_conn(d->db), .e = e};
 
 	TAILQ_INIT(&r.chunk);
+	TAILQ_INIT(&r.unwritten);
 	if (generation_is_old(d, &r.old, e) != 0 || recover_rows(&r) != 0 || recover_tombstones(&r) != 0)
 		return -1;
 	sweep(d, d->spool_fd);

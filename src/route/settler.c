@@ -45,8 +45,7 @@ static void link_message(struct delivery *d, struct pending *p)
 {
 	if (p->env != NULL) {
 		p->queue_linked = p->queue_linked || placing_link_queue(d, p) == 0;
-		if (!p->queue_linked)
-			log_error("delivery.queue", kv_s("id", p->name), kv_s("error", strerror(errno)));
+		p->queue_error = errno;
 		return;
 	}
 	for (size_t i = 0; i < p->ndests; i++) {
@@ -250,20 +249,42 @@ void settler_stop_waiting(struct delivery *d, struct pending *p)
 	delivery_wake(d);
 }
 
-/* One word for a mailbox in trouble, not one for each message that waits for it. */
+/* One word for a folder in trouble, not one for each message that waits for it. */
+static bool is_news(int error, int *trouble, int64_t *told_at)
+{
+	if (error == *trouble && (error == 0 || clock_mono_ms() < *told_at + TROUBLE_MS))
+		return false;
+	*trouble = error;
+	*told_at = clock_mono_ms();
+	return true;
+}
+
 static void tell_trouble(struct delivery *d, const struct pending *p, const struct dest *de)
 {
 	struct box *b = de->box;
 	int error = de->failed ? de->error : 0;
 
-	if (error == b->trouble && (error == 0 || clock_mono_ms() < b->told_at + TROUBLE_MS))
+	if (!is_news(error, &b->trouble, &b->told_at))
 		return;
-	b->trouble = error;
-	b->told_at = clock_mono_ms();
 	if (error != 0)
 		log_error("delivery.link", kv_s("id", p->name), kv_s("user", b->user), kv_s("error", strerror(error)));
 	if (d->trouble != NULL)
 		d->trouble(d->trouble_arg, b->user, error);
+}
+
+static void tell_queue_trouble(struct delivery *d, struct pending *p)
+{
+	int error = p->queue_linked ? 0 : p->queue_error;
+
+	if (error != 0 && !p->stuck_told && d->stuck != NULL)
+		d->stuck(d->stuck_arg, p->name);
+	p->stuck_told = true;
+	if (!is_news(error, &d->queue_trouble, &d->queue_told_at))
+		return;
+	if (error != 0)
+		log_error("delivery.queue", kv_s("id", p->name), kv_s("error", strerror(error)));
+	if (d->trouble != NULL)
+		d->trouble(d->trouble_arg, NULL, error);
 }
 
 /* Tells those who wait for what the round has linked. */
@@ -271,6 +292,8 @@ static void announce(struct delivery *d, struct pending *p)
 {
 	d->unlinked_count -= p->links;
 	p->links = 0;
+	if (p->env != NULL)
+		tell_queue_trouble(d, p);
 	if (p->env != NULL && p->queue_linked && !p->queue_told) {
 		p->queue_told = true;
 		d->queueing -= d->queueing > 0;

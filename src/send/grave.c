@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BURY_BATCH = 200 };
@@ -26,9 +27,18 @@ static void burial_free(struct burial *b)
 	free(b);
 }
 
+/* Removed by hand, or is the folder not the one it was? Then the files stand on a disk that will come back. */
+static int why_missing(int dir)
+{
+	struct stat st;
+
+	return fstatat(dir, ".ofmsrv-id", &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : ENOENT;
+}
+
 static int unlink_both(int dir, const char *id)
 {
 	static const char *const suffixes[] = {".eml", ".env"};
+	bool missing = false;
 
 	for (size_t i = 0; i < 2; i++) {
 		char *name = xasprintf("%s%s", id, suffixes[i]);
@@ -36,8 +46,9 @@ static int unlink_both(int dir, const char *id)
 		free(name);
 		if (rc != 0 && errno != ENOENT)
 			return errno;
+		missing = missing || rc != 0;
 	}
-	return 0;
+	return missing ? why_missing(dir) : 0;
 }
 
 static void bury(void *arg)

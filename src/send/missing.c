@@ -40,6 +40,8 @@ static void look_at_folder(void *arg)
 	close(fd);
 	if (installation_look(l->c->mailboxes, l->c->outqueue, l->c->state, &key, &l->why) == INSTALLATION_FINE)
 		l->why.text[0] = '\0';
+	else
+		err_set(&l->why, 0, "its .ofmsrv-id is missing, or that of another gateway");
 }
 
 static void tell(struct sender *s, const struct err *why)
@@ -96,6 +98,12 @@ void missing_found(struct sender *s)
 	log_info("send.outqueue_found", kv_s("folder", s->config->outqueue));
 	report_forget(s->d.database, once_key);
 	report_postmaster(s->d.delivery, s->config, NULL, LETTER_OUTQUEUE_FOUND, values);
+}
+
+const char *sender_trouble(const struct sender *s)
+{
+	return s->folder_lost ? "its files are missing, and it is not the folder that it was: is its disk mounted?"
+	                      : NULL;
 }
 
 int missing_load(struct sender *s, struct db_conn *c, struct err *e)

@@ -41,6 +41,8 @@ static void take_loaded(void *arg, struct outqueue_message *q)
 /* true: nothing is left of it to send. */
 static bool is_over(struct message *m)
 {
+	if (m->unplaced)
+		return !message_waits(m);
 	char *path = message_path(m->s, m->q->id, ".eml");
 	bool gone = access(path, F_OK) != 0 && errno == ENOENT;
 
@@ -48,6 +50,14 @@ static bool is_over(struct message *m)
 	if (gone && message_waits(m))
 		log_warning("send.dropped", kv_s("id", m->q->id), kv_s("why", "its .eml was removed"));
 	return gone || !message_waits(m);
+}
+
+static void mark_stuck(void *arg, const char *id)
+{
+	struct message *m = message_find(arg, id);
+
+	if (m != NULL)
+		m->unplaced = true;
 }
 
 int sender_load(struct sender *s, struct err *e)
@@ -59,6 +69,7 @@ int sender_load(struct sender *s, struct err *e)
 	struct db_conn *c = database_conn(s->d.database);
 	if (outage_load(s, c, e) != 0 || missing_load(s, c, e) != 0 || held_back_load(s, c, e) != 0)
 		return -1;
+	delivery_each_stuck(s->d.delivery, mark_stuck, s);
 	for (m = TAILQ_FIRST(&s->messages); m != NULL; m = next) {
 		next = TAILQ_NEXT(m, all);
 		if (!is_over(m))
@@ -76,7 +87,7 @@ int sender_load(struct sender *s, struct err *e)
 
 struct load {
 	struct sender *s;
-	struct strlist ids;
+	struct strlist ids, stuck;
 	struct outqueue_message **v;
 	size_t n;
 };
@@ -96,7 +107,23 @@ static int read_rows(struct db_conn *c, void *arg, struct err *e)
 	for (size_t i = 0; i < l->ids.n; i++)
 		if (outqueue_load(c, l->ids.v[i], collect, l, e) != 0)
 			return -1;
+	for (size_t i = 0; i < l->stuck.n; i++)
+		if (outqueue_load(c, l->stuck.v[i], collect, l, e) != 0)
+			return -1;
 	return 0;
+}
+
+/* Its files have come: it may be sent. Where it was dropped before they did, they go again. */
+static void placed(struct sender *s, const char *id)
+{
+	struct message *m = message_find(s, id);
+
+	if (m == NULL) {
+		grave_dig(s, id);
+		return;
+	}
+	m->unplaced = false;
+	s->next_due = -1;
 }
 
 static void load_more(struct sender *s);
@@ -114,11 +141,16 @@ static void rows_read(void *arg, int rc, const struct err *e)
 			log_info("send.queued", kv_s("id", m->q->id), kv_s("from", m->q->entry.sender),
 			         kv_u("recipients", m->q->nrecipients), kv_u("size", m->q->size));
 	}
+	for (size_t i = 0; i < l->stuck.n && rc == 0; i++)
+		mark_stuck(s, l->stuck.v[i]);
+	for (size_t i = 0; i < l->ids.n && rc == 0; i++)
+		placed(s, l->ids.v[i]);
 	free(l->v);
 	strlist_free(&l->ids);
+	strlist_free(&l->stuck);
 	free(l);
 	s->loading = false;
-	if (s->arrivals.n > 0)
+	if (s->arrivals.n > 0 || s->stuck.n > 0)
 		load_more(s);
 	else
 		runs_loaded(s);
@@ -132,6 +164,8 @@ static void load_more(struct sender *s)
 	l->s = s;
 	l->ids = s->arrivals;
 	s->arrivals = (struct strlist){NULL, 0};
+	l->stuck = s->stuck;
+	s->stuck = (struct strlist){NULL, 0};
 	s->loading = true;
 	database_read(s->d.database, read_rows, rows_read, l);
 }
@@ -139,6 +173,13 @@ static void load_more(struct sender *s)
 void sender_queued(struct sender *s, const char *id)
 {
 	strlist_add(&s->arrivals, id);
+	if (!s->loading && !s->stopping)
+		load_more(s);
+}
+
+void sender_stuck(struct sender *s, const char *id)
+{
+	strlist_add(&s->stuck, id);
 	if (!s->loading && !s->stopping)
 		load_more(s);
 }
@@ -270,6 +311,7 @@ void sender_free(struct sender **sp)
 	lane_free_all(s);
 	runs_free(s);
 	strlist_free(&s->arrivals);
+	strlist_free(&s->stuck);
 	strlist_free(&s->dead);
 	bounce_forget(s);
 	loop_timer_free(&s->mend_timer);

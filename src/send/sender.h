@@ -25,6 +25,8 @@ int sender_load(struct sender *s, struct err *e);
 void sender_configure(struct sender *s, const struct config *c);
 /* A message's files stand in outqueue/ (delivery_on_queued). */
 void sender_queued(struct sender *s, const char *id);
+/* They cannot be put there for now (delivery_on_stuck): people see the message in the queue. */
+void sender_stuck(struct sender *s, const char *id);
 
 struct send_progress {
 	uint64_t done, total; /* messages of this run */
@@ -57,6 +59,8 @@ void sender_list(const struct sender *s, void (*fn)(void *arg, const struct send
 bool sender_page(const struct sender *s, const char *after, size_t most,
                  void (*fn)(void *arg, const struct sender_entry *en), void *arg);
 size_t sender_length(const struct sender *s);
+/* What keeps queue files from being read, for people; NULL = nothing. */
+const char *sender_trouble(const struct sender *s);
 int64_t sender_oldest(const struct sender *s); /* wall seconds of queueing, 0 = empty */
 
 enum sender_action { SENDER_DROP, SENDER_RETRY, SENDER_HOLD, SENDER_RELEASE };

@@ -98,6 +98,7 @@ struct sender {
 	struct lane_list lanes;
 	struct run_list runs;
 	struct strlist arrivals; /* ids to be read from the database */
+	struct strlist stuck;    /* the same, of those whose files do not stand in outqueue/ */
 	bool loading;
 	int64_t next_due; /* cached; -1 = unknown */
 	/* grave.c */
