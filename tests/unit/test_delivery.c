@@ -42,9 +42,19 @@ static void hold_spooled(void)
 		closedir(d);
 }
 
+/* The device that was asked for last, and whether it was flushed since. */
+static struct {
+	dev_t dev;
+	atomic_bool flushed;
+} watched;
+
 /* Stands in front of the C library's. */
 int syncfs(int fd)
 {
+	struct stat st;
+
+	if (watched.dev != 0 && fstat(fd, &st) == 0 && st.st_dev == watched.dev)
+		atomic_store(&watched.flushed, true);
 	if (!atomic_exchange(&failing.armed, false))
 		return (int)syscall(SYS_syncfs, fd);
 	for (int i = 0; i < 500 && failing.n < HELD; i++) {
@@ -391,6 +401,93 @@ static void the_wait_for_all_mailboxes_covers_each(void **state)
 	settle(w, NULL);
 }
 
+/* Its name appears with its bytes already flushed. */
+static void on_queued_elsewhere(void *arg, const char *id)
+{
+	assert_true(atomic_load(&watched.flushed));
+	on_queued(arg, id);
+}
+
+static void assert_private(const char *folder, const char *name)
+{
+	char *path = xasprintf("%s/%s", folder, name);
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	free(path);
+}
+
+/* Whatever the umask: mail is its reader's alone, in the spool (whose file becomes this one) as in the folders. */
+static void files_of_any_size_are_nobody_elses(void **state)
+{
+	struct world *w = *state;
+	struct outqueue_entry en = {.sender = (char *)"a@firm.example", .local_sender = (char *)"anna"};
+	mode_t before = umask(0);
+	char name[256];
+
+	delivery_on_queued(w->delivery, on_queued, w);
+	strlist_add(&en.recipients, "x@far.example");
+	for (unsigned n = 1; n <= 2; n++) {
+		struct gather *g = gather_new(w->delivery);
+		for (unsigned i = 0; i < (n == 1 ? 1 : 20000); i++)
+			gather_add(g, slice_of("0123456789\r\n"));
+		struct acceptance *acc = acceptance_new(w->delivery, DB_LANE_SMTP);
+		acceptance_to_mailbox(acc, acceptance_message(acc, slice_of("A: b\r\n\r\n"), g, 0, false), "anna");
+		acceptance_to_mailbox(acc, 0, "boris");
+		acceptance_to_outqueue(acc, acceptance_message(acc, slice_of("A: b\r\n\r\n"), g, 0, false), &en);
+		w->waiting += 2;
+		acceptance_commit(&acc, on_done, w);
+		run(w);
+		settle(w, NULL);
+		gather_free(&g);
+		for (int i = 0; i < 2; i++) {
+			const char *user = i == 0 ? "anna" : "boris";
+			char *folder = xasprintf("%s/%s/new", w->config.mailboxes, user);
+			assert_int_equal(count(w, user, name), n);
+			assert_private(folder, name);
+			free(folder);
+		}
+		assert_int_equal(count_queue(w, "", ".eml", name), n);
+		assert_private(w->config.outqueue, name);
+		assert_int_equal(count_queue(w, "", ".env", name), n);
+		assert_private(w->config.outqueue, name);
+	}
+	strlist_free(&en.recipients);
+	umask(before);
+}
+
+/* The outqueue may be on a disk of its own: its files are flushed there before their names appear. */
+static void an_outqueue_on_another_file_system_is_flushed_too(void **state)
+{
+	struct world *w = *state;
+	char folder[] = "/dev/shm/ofm.outqueue.XXXXXX", *before = w->config.outqueue;
+	struct stat here, there;
+
+	if (mkdtemp(folder) == NULL)
+		skip();
+	assert_int_equal(stat(folder, &there), 0);
+	assert_int_equal(stat(w->dir, &here), 0);
+	if (here.st_dev != there.st_dev) {
+		close_world(w);
+		w->config.outqueue = folder;
+		open_world(w);
+		delivery_on_queued(w->delivery, on_queued_elsewhere, w);
+		watched.dev = there.st_dev;
+		atomic_store(&watched.flushed, false);
+		queue_one(w);
+		watched.dev = 0;
+		close_world(w);
+		w->config.outqueue = before;
+		open_world(w);
+	}
+	char *rm = xasprintf("rm -rf %s", folder);
+	assert_int_equal(system(rm), 0);
+	free(rm);
+	if (here.st_dev == there.st_dev)
+		skip();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -403,6 +500,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_crash_after_the_commit_loses_and_doubles_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_outqueue_gets_message_and_envelope, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_crash_between_linking_and_its_mark_queues_once, setup, teardown),
+	    cmocka_unit_test_setup_teardown(files_of_any_size_are_nobody_elses, setup, teardown),
+	    cmocka_unit_test_setup_teardown(an_outqueue_on_another_file_system_is_flushed_too, setup, teardown),
 	    cmocka_unit_test_setup_teardown(deleted_mail_stays_deleted_over_a_crash, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_commits_together_fails_together, setup, teardown),
 	};
