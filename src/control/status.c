@@ -73,6 +73,30 @@ static json_t *queue(struct control *c)
 	return o;
 }
 
+static void add_learnt(void *arg, const char *name, int64_t value)
+{
+	codec_set_int(arg, name, value);
+}
+
+/* What each relay was found to do without saying so. */
+static json_t *relays(struct control *c, const struct config *config)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < config->nrelays; i++) {
+		const struct config_relay *r = &config->relays[i];
+		json_t *o = json_object(), *learnt = json_object();
+		if (r->login.host[0] != '\0')
+			sender_relay_learnt(c->deps.sender, r, add_learnt, learnt);
+		codec_set_text(o, "name", r->label);
+		codec_set_text(o, "host", r->login.host);
+		codec_set_int(o, "port", r->login.port);
+		json_object_set_new(o, "learnt", learnt);
+		json_array_append_new(all, o);
+	}
+	return all;
+}
+
 static json_t *sync_state(struct control *c)
 {
 	json_t *o = json_object();
@@ -112,6 +136,7 @@ json_t *control_status_render(struct control *c)
 	fetcher_status(c->deps.fetcher, add_account, accounts);
 	json_object_set_new(o, "accounts", accounts);
 	json_object_set_new(o, "queue", queue(c));
+	json_object_set_new(o, "relays", relays(c, config));
 	json_object_set_new(o, "sync", sync_state(c));
 	return o;
 }

@@ -45,11 +45,11 @@ bool attempt_start(struct message *m, bool all)
 
 struct smtp_transaction *attempt_next(struct message *m)
 {
-	size_t n = 0;
+	size_t n = 0, most = lane_recipients(m->lane);
 
 	free(m->tx);
 	m->tx = xcalloc(SMTP_CLIENT_RECIPIENTS, sizeof *m->tx);
-	for (size_t i = 0; i < m->q->nrecipients && n < SMTP_CLIENT_RECIPIENTS && !m->q->held; i++)
+	for (size_t i = 0; i < m->q->nrecipients && n < most && !m->q->held; i++)
 		if (m->t[i].wanted)
 			m->tx[n++] = i;
 	if (n == 0)
@@ -139,6 +139,13 @@ static void deferred(struct message *m, size_t i)
 	defer(m, i, own_retry(m, &m->q->recipients[i]));
 }
 
+/* It waits for the relay as a whole: for a log-in that works. */
+static void barred(struct message *m, size_t i)
+{
+	m->t[i].by_relay = true;
+	defer(m, i, own_retry(m, &m->q->recipients[i]));
+}
+
 static void refused(struct message *m, size_t i)
 {
 	m->q->recipients[i].attempts++;
@@ -161,10 +168,11 @@ static void log_outcome(const struct message *m, size_t i, const struct smtp_res
 	static const char *const events[] = {
 	    [SMTP_PENDING] = "send.untried",   [SMTP_ACCEPTED] = "send.untried", [SMTP_DELIVERED] = "send.delivered",
 	    [SMTP_DEFERRED] = "send.deferred", [SMTP_REFUSED] = "send.refused",  [SMTP_SPLIT] = "send.split",
-	    [SMTP_UNTRIED] = "send.untried",   [SMTP_UNKNOWN] = "send.unknown"};
+	    [SMTP_SLOWED] = "send.slowed",     [SMTP_LOGIN] = "send.barred",     [SMTP_UNTRIED] = "send.untried",
+	    [SMTP_UNKNOWN] = "send.unknown"};
 	enum log_level level = r->fate == SMTP_DELIVERED ? LOG_INFO : LOG_WARNING;
 
-	if (r->fate == SMTP_UNTRIED || r->fate == SMTP_SPLIT)
+	if (r->fate == SMTP_UNTRIED || r->fate == SMTP_SPLIT || r->fate == SMTP_SLOWED)
 		level = LOG_DEBUG;
 	LOG_KV(level, events[r->fate], kv_s("sid", m->sid), kv_s("id", m->q->id), kv_s("from", m->q->entry.sender),
 	       kv_s("to", m->q->recipients[i].address), kv_s("relay", m->relay), kv_s("reply", r->reply));
@@ -175,7 +183,8 @@ static void settle(struct message *m, size_t i, const struct smtp_result *r, boo
 	static void (*const by_fate[])(struct message *, size_t) = {
 	    [SMTP_PENDING] = still_wanted, [SMTP_ACCEPTED] = still_wanted, [SMTP_DELIVERED] = delivered,
 	    [SMTP_DEFERRED] = deferred,    [SMTP_REFUSED] = refused,       [SMTP_SPLIT] = still_wanted,
-	    [SMTP_UNTRIED] = still_wanted, [SMTP_UNKNOWN] = deferred,
+	    [SMTP_SLOWED] = still_wanted,  [SMTP_LOGIN] = barred,          [SMTP_UNTRIED] = still_wanted,
+	    [SMTP_UNKNOWN] = deferred,
 	};
 	struct target *t = &m->t[i];
 
@@ -208,7 +217,10 @@ static void want_nobody(struct message *m)
 
 void attempt_transaction(struct message *m, struct smtp_transaction *t, bool blame)
 {
+	bool slowed = false;
+
 	for (size_t k = 0; k < t->n; k++) {
+		slowed = slowed || t->results[k].fate == SMTP_SLOWED;
 		if (t->results[k].fate == SMTP_DELIVERED)
 			lane_taken(m->lane, m);
 		settle(m, m->tx[k], &t->results[k], blame);
@@ -220,7 +232,11 @@ void attempt_transaction(struct message *m, struct smtp_transaction *t, bool bla
 	}
 	/* What is known by now is committed now, not with the last recipient. Bounces wait to be one message. */
 	attempt_settle(m);
-	lane_add(m->s, m, true);
+	/* One that met the relay's limit lets the others go first: it may be this sender's alone. */
+	if (slowed)
+		lane_add_last(m);
+	else
+		lane_add(m->s, m, true);
 }
 
 void attempt_relay_failed(struct message *m, const char *why, int64_t next_ms)

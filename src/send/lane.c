@@ -6,8 +6,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { BARREN_MAX = 3, SECRET_MS = 5 * 60 * 1000, COMMAND_MS = 60 * 1000 };
+
+static void on_pace(void *arg)
+{
+	lane_pump(arg); /* what is in hand */
+	lane_kick(arg);
+}
 
 struct lane *lane_get(struct sender *s, const char *label)
 {
@@ -22,7 +29,10 @@ struct lane *lane_get(struct sender *s, const char *label)
 	TAILQ_INIT(&l->work);
 	TAILQ_INIT(&l->conns);
 	TAILQ_INIT(&l->gone);
+	l->pace_timer = loop_timer_new(s->d.loop, on_pace, l);
 	TAILQ_INSERT_TAIL(&s->lanes, l, entry);
+	l->taken = 1;
+	lane_read_pace(l);
 	return l;
 }
 
@@ -43,7 +53,27 @@ static const char *label_of(const struct lane *l)
 
 /* ---- the work list ---- */
 
-void lane_add(struct sender *s, struct message *m, bool front)
+/* While the relay takes nothing for its limits: they may be those of the senders whose mail waits, and this one's goes
+ * first. */
+static bool goes_before_slowed(struct lane *l, struct message *m)
+{
+	struct message *other;
+
+	if (!l->pace.paused || m->slowed_at != 0 || l->limit_sender == NULL ||
+	    strcasecmp(l->limit_sender, m->q->entry.sender) == 0)
+		return false;
+	pace_hurry(&l->pace, clock_mono_ms());
+	TAILQ_FOREACH(other, &l->work, work)
+	{
+		if (other->slowed_at == 0)
+			continue;
+		TAILQ_INSERT_BEFORE(other, m, work);
+		return true;
+	}
+	return false;
+}
+
+static void add(struct sender *s, struct message *m, bool front)
 {
 	const struct config_relay *r = config_relay_for(s->config, slice_of(m->q->entry.sender));
 
@@ -60,11 +90,27 @@ void lane_add(struct sender *s, struct message *m, bool front)
 	struct lane *l = lane_get(s, r->label);
 	if (front)
 		TAILQ_INSERT_HEAD(&l->work, m, work);
-	else
+	else if (!goes_before_slowed(l, m))
 		TAILQ_INSERT_TAIL(&l->work, m, work);
 	m->in_work = true;
 	m->lane = l;
 	l->nwork++;
+}
+
+void lane_add(struct sender *s, struct message *m, bool front)
+{
+	/* A new attempt, perhaps with another relay. */
+	if (!front) {
+		m->by_data = m->unknown = false;
+		m->dismissals = m->slowed = 0;
+		m->slowed_at = 0;
+	}
+	add(s, m, front);
+}
+
+void lane_add_last(struct message *m)
+{
+	add(m->s, m, false);
 }
 
 void lane_drop(struct message *m)
@@ -149,16 +195,14 @@ static bool has_secret(struct lane *l, const struct config_relay *r)
 
 /* One connection for a handful of messages: opening one costs more than they do. But what hangs or is busy with a
  * large one does not count. */
-static bool wants_another(const struct lane *l, const struct config_relay *r)
+static bool wants_another(const struct lane *l)
 {
-	size_t most = r->connections > 0 ? r->connections : 1, available = 0;
+	size_t available = 0;
 	struct relay_conn *c;
 
-	if (l->cap > 0 && most > l->cap)
-		most = l->cap;
 	for (c = TAILQ_FIRST(&l->conns); c != NULL; c = relay_conn_next(c))
 		available += relay_conn_available(c);
-	return l->nconns < most && l->nwork > 4 * available;
+	return l->nconns < lane_connections(l) && l->nwork > 4 * available;
 }
 
 void lane_pump(struct lane *l)
@@ -178,7 +222,12 @@ static void kick(struct lane *l)
 	if (l->s->stopping || l->nwork == 0 || r == NULL)
 		return;
 	lane_pump(l);
-	while (wants_another(l, r) && has_secret(l, r))
+	int64_t wait = lane_wait_ms(l);
+	if (wait > SENDER_PICK_AHEAD_MS) {
+		loop_timer_set(l->pace_timer, wait);
+		return;
+	}
+	while (wants_another(l) && has_secret(l, r))
 		relay_conn_open(l, r, r->login.password_command[0] != '\0' ? l->secret : r->login.password);
 }
 
@@ -231,7 +280,7 @@ void lane_rest_all(struct sender *s)
 
 /* ---- success and failure ---- */
 
-/* Whoever waited for the relay as a whole is due now. */
+/* Whoever waited for the relay as a whole is due now, or as soon as that is on record. */
 static void revive(struct lane *l)
 {
 	struct message *m = NULL;
@@ -239,10 +288,10 @@ static void revive(struct lane *l)
 
 	TAILQ_FOREACH(m, &l->s->messages, all)
 	{
-		if (m->state != MESSAGE_WAITING || m->lane != l)
+		if (m->lane != l)
 			continue;
 		for (size_t i = 0; i < m->q->nrecipients; i++)
-			if (m->t[i].by_relay && m->t[i].next_ms > now)
+			if (m->t[i].by_relay && !m->t[i].wanted && m->t[i].next_ms > now)
 				m->t[i].next_ms = now;
 	}
 	l->s->next_due = -1;
@@ -250,10 +299,13 @@ static void revive(struct lane *l)
 
 void lane_works(struct lane *l)
 {
+	bool waited = l->failures > 0 || l->unwelcome.n > 0;
+
 	l->barren = 0;
+	strlist_free(&l->unwelcome);
 	if (l->told)
 		outage_over(l);
-	if (l->failures == 0)
+	if (!waited)
 		return;
 	l->failures = 0;
 	l->next_ms = 0;
@@ -276,7 +328,12 @@ void lane_saved(struct message *m)
 	m->unsaved = NULL;
 }
 
-bool lane_may_begin(const struct lane *l)
+int64_t lane_wait_ms(const struct lane *l)
+{
+	return pace_wait_ms(&l->pace, clock_mono_ms());
+}
+
+bool lane_may_begin(struct lane *l)
 {
 	size_t at_risk = l->unsaved, most = 0;
 	struct relay_conn *c;
@@ -285,10 +342,15 @@ bool lane_may_begin(const struct lane *l)
 		at_risk += relay_conn_unfinished(c);
 		most += relay_conn_at_risk(c);
 	}
-	return at_risk < most;
+	if (at_risk >= most)
+		return false;
+	int64_t wait = lane_wait_ms(l);
+	if (wait > 0)
+		loop_timer_set(l->pace_timer, wait);
+	return wait == 0;
 }
 
-static void fail(struct lane *l, const struct lane_loss *loss)
+void lane_fail(struct lane *l, const struct lane_loss *loss)
 {
 	const struct config_relay *r = lane_relay(l);
 	int64_t now = clock_mono_ms();
@@ -296,32 +358,54 @@ static void fail(struct lane *l, const struct lane_loss *loss)
 	l->failures++;
 	l->barren = 0;
 	l->cap = 0;
+	strlist_free(&l->unwelcome);
 	l->failed_ms = now;
 	l->next_ms = now + 1000 * retry_delay(r != NULL ? r->retry : 300, l->failures);
 	log_warning("send.relay_failed", kv_s("relay", label_of(l)), kv_s("error", loss->text),
 	            kv_i("next_in_s", (l->next_ms - now) / 1000));
-	if (loss->trouble != MEND_NETWORK)
+	if (loss->trouble != MEND_NETWORK && loss->trouble != MEND_RATE)
 		l->secret_until = 0;
 	if (!l->told && l->failures >= mend_patience(loss->trouble))
 		outage_tell(l, loss);
 	drain_work(l, attempt_relay_failed, loss->text, l->next_ms);
 }
 
+/* A relay that took mail a moment ago and greets with a limit now: it counts how often it is called. */
+static bool is_turned_away(const struct lane *l, const struct lane_loss *loss)
+{
+	bool limit = loss->topic == SMTP_TOPIC_RATE || loss->topic == SMTP_TOPIC_CONNECTIONS ||
+	             loss->topic == SMTP_TOPIC_MESSAGES;
+
+	return limit && !loss->connected && loss->trouble == MEND_BUSY && l->nwork > 0 && l->taken_ms > 0 &&
+	       clock_mono_ms() - l->taken_ms < SENDER_RECENT_MS;
+}
+
+static bool is_failure(const struct lane *l, const struct lane_loss *loss)
+{
+	if (loss->trouble == MEND_WANTS_LOGIN)
+		return true;
+	return l->nwork > 0 && (!loss->connected || loss->trouble == MEND_HELLO || l->barren >= BARREN_MAX);
+}
+
 void lane_lost(struct lane *l, const struct lane_loss *loss)
 {
 	if (loss->progress)
 		l->barren = 0;
-	else if (loss->connected)
+	else if (loss->connected && !loss->slowed)
 		l->barren++;
 	if (l->nconns == 0)
 		l->cap = 0;
 	if (l->nconns > 0 && !loss->connected) {
 		/* Others stand: it takes no more than these at once. */
 		l->cap = l->nconns;
-	} else if (l->nconns == 0 && l->nwork > 0 &&
-	           (!loss->connected || loss->trouble == MEND_WANTS_LOGIN || l->barren >= BARREN_MAX)) {
-		fail(l, loss);
+		if (loss->topic == SMTP_TOPIC_CONNECTIONS)
+			lane_learn(l, LEARNT_CONNECTIONS, (int64_t)l->nconns);
+	} else if (l->nconns == 0 && is_turned_away(l, loss)) {
+		lane_slow(l, l->pace.turn, loss->text);
+	} else if (l->nconns == 0 && is_failure(l, loss)) {
+		lane_fail(l, loss);
 	}
+	lane_judge_pace(l);
 	lane_kick(l);
 }
 
@@ -337,22 +421,33 @@ static void reroute(struct message *m, const char *why, int64_t next_ms)
 static void lane_free(struct lane *l)
 {
 	TAILQ_REMOVE(&l->s->lanes, l, entry);
+	loop_timer_free(&l->pace_timer);
+	strlist_free(&l->unwelcome);
+	free(l->login_reply);
+	free(l->limit_reply);
+	free(l->limit_sender);
 	free(l->secret);
 	free(l->label);
 	free(l);
 }
 
-void lane_configure(struct sender *s)
+void lane_configure(struct sender *s, const struct config *before)
 {
 	struct lane *l = NULL;
 	struct relay_conn *c, *next;
 
+	lanes_forget_changed(s, before);
 	TAILQ_FOREACH(l, &s->lanes, entry)
 	{
 		l->failures = l->barren = 0;
 		l->next_ms = l->secret_until = 0;
 		l->cap = 0;
-		l->careful = l->no_chunking = false;
+		l->careful = l->chunking_works = false;
+		l->breaks = 0;
+		l->dismissed_after = 0;
+		l->taken_ms = 0;
+		strlist_free(&l->unwelcome);
+		lane_read_pace(l);
 		l->kicking = true; /* until all are retired; kicked below */
 		for (c = TAILQ_FIRST(&l->conns); c != NULL; c = next) {
 			next = relay_conn_next(c);

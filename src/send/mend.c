@@ -52,6 +52,21 @@ static const struct bilingual by_trouble[] = {
                     "want mail programs switched on in the mailbox's settings.\n",
                     "Проверьте user и password в секции сервера. Многие провайдеры требуют пароль приложения,\n"
                     "некоторые ещё и разрешить почтовые программы в настройках ящика.\n"},
+    [MEND_TOKEN] =
+        {"The server refused the OAuth2 token, not a password: it has expired, was revoked, or was issued for\n"
+         "another user or without the right to send mail. Check what password_command prints and get a new\n"
+         "token.\n",
+         "Сервер отверг токен OAuth2, а не пароль: токен истёк, отозван, выдан другому пользователю или без\n"
+         "права отправлять почту. Проверьте, что печатает password_command, и получите новый токен.\n"},
+    [MEND_HELLO] =
+        {"The relay refuses this gateway's name. Set hostname in [server] to a full name with a dot, such as\n"
+         "gate.firm.example.\n",
+         "Сервер не принимает имя шлюза. Задайте в [server] hostname полное имя с точкой, например\n"
+         "gate.firm.example.\n"},
+    [MEND_RATE] = {"The relay limits how much mail it takes. Set rate (messages a minute) in its section, or ask the\n"
+                   "provider for a higher limit.\n",
+                   "Сервер ограничивает объём почты. Задайте в его секции rate (писем в минуту) или попросите\n"
+                   "провайдера поднять предел.\n"},
     [MEND_WANTS_LOGIN] = {"The relay wants a log-in: set user and password in its section.\n",
                           "Серверу нужен вход: задайте user и password в его секции.\n"},
     [MEND_COMMAND] = {"Run the password_command by hand, as the gateway's user, and see what it says.\n",
@@ -76,6 +91,7 @@ unsigned mend_patience(enum mend_trouble t)
 	case MEND_NETWORK:
 	case MEND_BUSY:
 	case MEND_NO_SMTP:
+	case MEND_RATE:
 		return PATIENCE;
 	case MEND_COMMAND: /* often it fails for want of the same line */
 		return COMMAND_PATIENCE;

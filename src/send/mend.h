@@ -11,7 +11,10 @@ enum mend_trouble {
 	MEND_BUSY,        /* it refuses for now: a 4xx at the greeting or the log-in */
 	MEND_NO_SMTP,     /* no SMTP server behind that port, or one that refuses everybody */
 	MEND_LOGIN,       /* the log-in was refused for good */
+	MEND_TOKEN,       /* … and it was made with an OAuth2 token */
 	MEND_WANTS_LOGIN, /* it wants one, or a better one */
+	MEND_HELLO,       /* it refuses our name in EHLO */
+	MEND_RATE,        /* it takes nothing more within its limits, for minutes */
 	MEND_COMMAND,     /* password_command gave nothing */
 	MEND_TRUST,       /* certificate or TLS handshake */
 	MEND_NO_TLS,      /* TLS is required and not to be had */

@@ -1,8 +1,8 @@
 /* One connection to a relay: libcurl's line, the SMTP machine, and the files that flow into it. */
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "base/text.h"
 #include "net/outside.h"
 #include "send/sender_internal.h"
 #include "send/source.h"
@@ -27,20 +27,35 @@ struct relay_conn {
 	enum relay_conn_state state;
 	bool counted; /* in lane->nconns */
 	bool retiring;
+	size_t begun, most; /* transactions; as many as one connection may have, 0 = any number */
 	struct outside *o;
 	struct smtp_client *client;
-	struct pick now, next;   /* being written; to be written behind it */
-	unsigned answered, seen; /* transactions; as many as the clocks know of */
-	bool losing, blame;      /* inside smtp_client_lost; the next one to end is the one it was lost at */
+	struct pick now, next; /* being written; to be written behind it */
+	unsigned answered;     /* transactions that the relay said something about */
+	unsigned ended, seen;  /* all that ended; as many as the clocks know of */
+	bool losing, blame;    /* inside smtp_client_lost; the next one to end is the one it was lost at */
 	bool pumping, again, idle;
 	int64_t silence_ms;
 	struct loop_timer *timer; /* idle, QUIT's reply, or stalled: by state */
 };
 
+/* It has had all the messages that one connection may have. */
+static bool is_full(const struct relay_conn *c)
+{
+	return smtp_client_spent(c->client) || (c->most > 0 && c->begun >= c->most);
+}
+
+/* One that is full keeps its place until it is gone: the relay may count it too. */
+static bool gives_place(const struct relay_conn *c)
+{
+	return c->state == CONN_GONE || (c->state == CONN_LIVE && c->retiring) ||
+	       (c->state == CONN_QUITTING && !is_full(c));
+}
+
 static void set_state(struct relay_conn *c, enum relay_conn_state state)
 {
 	c->state = state;
-	if (c->counted && state != CONN_OPENING && (state != CONN_LIVE || c->retiring)) {
+	if (c->counted && gives_place(c)) {
 		c->counted = false;
 		c->lane->nconns--;
 	}
@@ -91,18 +106,44 @@ bool relay_conn_let_go(struct relay_conn *c, const struct message *m)
 	return true;
 }
 
-/* A 421 after some work is a server that wants a new connection; with nothing done, the message may be what it
- * cannot stand. */
+/* Whether the message that the connection was lost at is to wait for it. A 421 after some work is a server that wants a
+ * new connection, up to a bound; with nothing done the message may be what it cannot stand, unless it says otherwise.
+ */
+static bool blames(const struct relay_conn *c, struct message *m)
+{
+	enum smtp_topic topic = smtp_client_topic(c->client);
+
+	if (c->lane->s->stopping || smtp_client_lied_chunking(c->client) || topic == SMTP_TOPIC_PIPELINING)
+		return false;
+	if (c->answered > 0)
+		return ++m->dismissals >= (smtp_client_dismissed(c->client) ? SENDER_DISMISSALS : SENDER_BREAKS);
+	if (!smtp_client_dismissed(c->client))
+		return true;
+	return topic != SMTP_TOPIC_RATE && topic != SMTP_TOPIC_MESSAGES && topic != SMTP_TOPIC_CONNECTIONS;
+}
+
+/* Before its transactions end, so that they find the lane as it is. */
+static void note_loss(struct relay_conn *c, struct lane_loss *loss)
+{
+	enum smtp_topic topic = c->client != NULL ? smtp_client_topic(c->client) : loss->topic;
+
+	loss->topic = topic;
+	loss->progress = c->answered > 0;
+	if (c->client == NULL || c->lane->s->stopping)
+		return;
+	lane_note_loss(c->lane, c->answered, smtp_client_unfinished(c->client), c->client);
+	if (smtp_client_dismissed(c->client) && c->answered == 0 &&
+	    (topic == SMTP_TOPIC_RATE || topic == SMTP_TOPIC_MESSAGES ||
+	     (topic == SMTP_TOPIC_CONNECTIONS && c->lane->nconns == 0))) {
+		loss->slowed = true;
+		lane_slow(c->lane, c->lane->pace.turn, loss->text);
+	}
+}
+
 static void lose_transactions(struct relay_conn *c, const char *why)
 {
 	if (c->client == NULL)
 		return;
-	c->blame = !c->lane->s->stopping && !smtp_client_wants_login(c->client) &&
-	           (c->answered == 0 || strncmp(why, "421", 3) != 0);
-	if (smtp_client_unfinished(c->client) > 1)
-		c->lane->careful = true;
-	if (smtp_client_lied_chunking(c->client))
-		c->lane->no_chunking = true;
 	c->losing = true;
 	smtp_client_lost(c->client, why);
 	c->losing = false;
@@ -118,7 +159,6 @@ static void end(struct relay_conn *c, const struct lane_loss *loss)
 	char *text = xstrdup(loss->text);
 	bool quitting = c->state == CONN_QUITTING;
 	told.text = text;
-	told.progress = c->answered > 0;
 	set_state(c, CONN_GONE);
 	TAILQ_REMOVE(&l->conns, c, entry);
 	TAILQ_INSERT_TAIL(&l->gone, c, entry);
@@ -126,12 +166,16 @@ static void end(struct relay_conn *c, const struct lane_loss *loss)
 	outside_close(&c->o);
 	source_close(&c->now.src);
 	put_back(&c->next);
+	if (!quitting)
+		note_loss(c, &told);
 	lose_transactions(c, text);
 	put_back(&c->now);
 	if (!quitting) {
 		log_info("send.disconnect", kv_s("sid", c->sid), kv_s("relay", c->host), kv_s("why", text),
 		         kv_u("messages", c->answered));
 		lane_lost(l, &told);
+	} else {
+		lane_kick(l);
 	}
 	free(text);
 	sender_check_stopped(l->s);
@@ -139,10 +183,12 @@ static void end(struct relay_conn *c, const struct lane_loss *loss)
 
 static void end_trouble(struct relay_conn *c)
 {
-	struct lane_loss loss = {.connected = true,
-	                         .trouble = smtp_client_wants_login(c->client) ? MEND_WANTS_LOGIN : MEND_NETWORK,
-	                         .text = smtp_client_trouble(c->client)};
+	struct lane_loss loss = {.connected = true, .trouble = MEND_NETWORK, .text = smtp_client_trouble(c->client)};
 
+	if (smtp_client_topic(c->client) == SMTP_TOPIC_LOGIN)
+		loss.trouble = MEND_WANTS_LOGIN;
+	else if (smtp_client_topic(c->client) == SMTP_TOPIC_HELLO)
+		loss.trouble = MEND_HELLO;
 	end(c, &loss);
 }
 
@@ -158,6 +204,10 @@ static void flush(struct relay_conn *c)
 
 static void quit(struct relay_conn *c)
 {
+	if (smtp_client_spent(c->client))
+		lane_note_loss(c->lane, c->answered, 0, c->client);
+	else if (c->answered > 0)
+		c->lane->careful = false;
 	set_state(c, CONN_QUITTING);
 	smtp_client_quit(c->client);
 	flush(c);
@@ -171,6 +221,8 @@ static void on_timer(void *arg)
 
 	if (c->state == CONN_GONE)
 		destroy(c);
+	else if (c->state == CONN_LIVE && c->idle && c->lane->nwork > 0 && lane_wait_ms(c->lane) < SENDER_LINGER_MS)
+		loop_timer_set(c->timer, SENDER_IDLE_MS);
 	else if (c->state == CONN_LIVE && c->idle)
 		quit(c);
 	else
@@ -179,23 +231,56 @@ static void on_timer(void *arg)
 
 /* ---- transactions ---- */
 
+/* A server that closes with our bytes unread takes its last replies along (RFC 1122 4.2.2.13), a 421 too. After some
+ * work that is no reason to wait: what was under way goes again at once, one by one, and each but once. */
+static void try_again(const struct relay_conn *c, struct message *m, struct smtp_transaction *t)
+{
+	if (m->unknown || c->answered == 0 || c->lane->s->stopping)
+		return;
+	for (size_t i = 0; i < t->n; i++) {
+		if (t->results[i].fate != SMTP_UNKNOWN)
+			continue;
+		t->results[i].fate = SMTP_UNTRIED;
+		m->unknown = true;
+		log_warning("send.unknown", kv_s("sid", c->sid), kv_s("id", m->q->id), kv_s("to", t->recipients[i]),
+		            kv_s("relay", c->host), kv_s("reply", t->results[i].reply), kv_s("effect", "sent again"));
+	}
+}
+
+/* The precaution after a break has been long enough. */
+static void relax(struct relay_conn *c)
+{
+	c->lane->careful = false;
+	smtp_client_be_careful(c->client, false);
+}
+
 static void finished(void *arg, struct smtp_transaction *t)
 {
 	struct relay_conn *c = arg;
+	struct lane *l = c->lane;
 	struct message *m = t->owner;
-	bool blame = c->losing && c->blame;
+	/* The first of those under way is the one that it was lost at. */
+	bool blame = c->losing && smtp_client_unfinished(c->client) == 0 && blames(c, m);
 
-	c->blame = false;
 	if (c->now.t == t) {
 		source_close(&c->now.src);
 		c->now = (struct pick){0};
 	}
-	if (!c->losing) {
+	if (c->losing && !blame)
+		try_again(c, m, t);
+	if (lane_heard(l, m, t) && !c->losing) {
 		c->answered++;
-		lane_works(c->lane);
+		l->chunking_works = l->chunking_works || smtp_client_chunking_works(c->client);
+		if (c->answered >= SENDER_CAREFUL)
+			relax(c);
+		if (c->answered >= SMTP_CLIENT_WINDOW)
+			l->breaks = 0;
+		lane_works(l);
 	}
+	c->ended++;
 	c->again = true;
 	attempt_transaction(m, t, blame);
+	lane_judge_pace(l);
 }
 
 static const struct smtp_client_events client_events = {finished};
@@ -218,6 +303,9 @@ static void begin(struct relay_conn *c)
 	}
 	missing_found(m->s);
 	t->size = source_size(c->next.src);
+	t->by_data = m->by_data;
+	t->turn = pace_begin(&c->lane->pace, clock_mono_ms());
+	c->begun++;
 	free(m->relay);
 	m->relay = xstrdup(c->host);
 	memcpy(m->sid, c->sid, sizeof m->sid);
@@ -235,7 +323,7 @@ static void on_source(void *arg)
 /* Nothing but a file's last bytes is before a message that is given to it now. */
 static bool takes_more(const struct relay_conn *c)
 {
-	return c->next.m == NULL && !c->retiring && smtp_client_has_room(c->client) &&
+	return c->next.m == NULL && !c->retiring && !is_full(c) && smtp_client_has_room(c->client) &&
 	       (c->now.m == NULL || source_left(c->now.src) <= SOURCE_CHUNK);
 }
 
@@ -259,11 +347,13 @@ static bool pick(struct relay_conn *c)
 {
 	struct lane *l = c->lane;
 
-	if (l->s->stopping || !takes_more(c))
+	if (l->s->stopping || !takes_more(c) || lane_wait_ms(l) > SENDER_PICK_AHEAD_MS)
 		return false;
 	struct message *m = lane_take(l);
 	if (m == NULL)
 		return false;
+	if (smtp_client_wants_login(c->client) && lane_unwelcome(l, m))
+		return true;
 	char *path = message_path(l->s, m->q->id, ".eml");
 	c->next = (struct pick){m, source_open(l->s->d.workers, path, on_source, c), NULL};
 	free(path);
@@ -312,19 +402,32 @@ static bool is_idle(const struct relay_conn *c)
 	       c->next.m == NULL;
 }
 
+static int64_t silence_of(const struct relay_conn *c)
+{
+	if (is_idle(c))
+		return 0;
+	return smtp_client_awaits_final(c->client) ? SENDER_FINAL_MS : SENDER_REPLY_MS;
+}
+
+/* Nothing was accepted, one at least was refused for want of a log-in, and no other is left to try. */
+static bool is_barred(const struct relay_conn *c)
+{
+	return is_idle(c) && smtp_client_wants_login(c->client) && c->lane->unwelcome.n > 0 && c->lane->nwork == 0;
+}
+
 /* Silence counts only where something is awaited; and whatever trickles, something must get done. */
 static void set_clocks(struct relay_conn *c)
 {
-	int64_t silence = is_idle(c) ? 0 : SENDER_REPLY_MS;
+	int64_t silence = silence_of(c);
+	const struct lane *l = c->lane;
 
 	c->idle = is_idle(c);
-
 	if (silence != c->silence_ms)
 		outside_set_timeout(c->o, silence);
 	c->silence_ms = silence;
 	if (!c->idle)
 		loop_timer_set(c->timer, SENDER_STALL_MS);
-	else if (c->retiring || c->lane->s->stopping || c->lane->s->config->link_command)
+	else if (c->retiring || l->s->stopping || is_full(c) || (l->s->config->link_command && l->nwork == 0))
 		quit(c);
 	else
 		loop_timer_set(c->timer, SENDER_IDLE_MS);
@@ -346,16 +449,39 @@ void relay_conn_pump(struct relay_conn *c)
 			moved = true;
 	} while (c->again && c->state == CONN_LIVE);
 	c->pumping = false;
+	/* What cannot go from here soon is not kept in hand. */
+	if (c->state == CONN_LIVE && (smtp_client_spent(c->client) || lane_wait_ms(c->lane) > SENDER_PICK_AHEAD_MS))
+		put_back(&c->next);
+	if (c->state == CONN_LIVE && is_barred(c)) {
+		char *reply = xstrdup(c->lane->login_reply);
+		end(c, &(struct lane_loss){.connected = true, .trouble = MEND_WANTS_LOGIN, .text = reply});
+		free(reply);
+	}
 	if (c->state == CONN_LIVE) {
 		flush(c);
 		/* A stalled line must not look alive because others were added to the list. */
-		if (moved || c->answered != c->seen || is_idle(c) != c->idle || c->silence_ms < 0)
+		if (moved || c->ended != c->seen || is_idle(c) != c->idle || silence_of(c) != c->silence_ms)
 			set_clocks(c);
-		c->seen = c->answered;
+		c->seen = c->ended;
 	}
 }
 
 /* ---- the line ---- */
+
+static void set_manners(struct relay_conn *c)
+{
+	const struct lane *l = c->lane;
+	const struct config_relay *r = lane_relay(l);
+
+	c->most = lane_messages(l);
+	smtp_client_be_careful(c->client, l->careful);
+	if (lane_known(l, LEARNT_NO_CHUNKING) != 0 || (r != NULL && r->chunking_off))
+		smtp_client_no_chunking(c->client);
+	if (lane_known(l, LEARNT_NO_PIPELINING) != 0 || (r != NULL && r->pipelining_off))
+		smtp_client_no_pipelining(c->client);
+	if (l->chunking_works)
+		smtp_client_trust_chunking(c->client);
+}
 
 static void on_ready(void *arg)
 {
@@ -363,10 +489,7 @@ static void on_ready(void *arg)
 	struct smtp_caps caps;
 
 	c->client = smtp_client_new(&client_events, c);
-	if (c->lane->careful)
-		smtp_client_be_careful(c->client);
-	if (c->lane->no_chunking)
-		smtp_client_no_chunking(c->client);
+	set_manners(c);
 	if (smtp_caps_of_transcript(&caps, slice_of(outside_transcript(c->o))))
 		smtp_client_start(c->client, &caps);
 	else
@@ -414,43 +537,17 @@ static void on_drained(void *arg)
 	relay_conn_pump(arg);
 }
 
-static enum mend_trouble trouble_of(enum outside_failure f, const char *reply)
-{
-	bool later = reply[0] == '4';
-
-	switch (f) {
-	case OUTSIDE_LOGIN:
-		return later ? MEND_BUSY : MEND_LOGIN;
-	case OUTSIDE_TLS_TRUST:
-		return MEND_TRUST;
-	case OUTSIDE_NO_TLS:
-		return MEND_NO_TLS;
-	case OUTSIDE_REFUSED:
-		return MEND_SETTING;
-	case OUTSIDE_GREETING:
-		return later ? MEND_BUSY : MEND_NO_SMTP;
-	default:
-		return MEND_NETWORK;
-	}
-}
-
 static void on_failed(void *arg, enum outside_failure f, const char *text, const char *reply)
 {
 	struct relay_conn *c = arg;
 	bool opening = c->state == CONN_OPENING;
-	struct buf shown, said;
+	char *shown = opening ? relay_failure_text(text, reply) : xstrdup(text);
 
-	buf_init(&shown, 2 * SMTP_REPLY_TEXT_MAX);
-	buf_init(&said, SMTP_REPLY_TEXT_MAX);
-	text_escape(&said, slice_of(reply), SMTP_REPLY_SHOWN_MAX);
-	buf_add_str(&shown, text);
-	if (opening && said.n > 0 && strstr(text, buf_str(&said)) == NULL)
-		buf_printf(&shown, " (%s)", buf_str(&said));
 	end(c, &(struct lane_loss){.connected = !opening,
-	                           .trouble = opening ? trouble_of(f, reply) : MEND_NETWORK,
-	                           .text = buf_str(&shown)});
-	buf_free(&said);
-	buf_free(&shown);
+	                           .trouble = opening ? relay_trouble(lane_relay(c->lane), f, reply) : MEND_NETWORK,
+	                           .topic = opening ? smtp_topic_of_line(reply) : SMTP_TOPIC_COMMAND,
+	                           .text = shown});
+	free(shown);
 }
 
 static const struct outside_callbacks line_events = {on_ready, on_readable, on_drained, on_failed};
@@ -480,45 +577,10 @@ void relay_conn_abandon(struct relay_conn *c)
 
 /* ---- opening ---- */
 
-static const char *login_options(enum config_auth a)
-{
-	static const char *const names[] = {
-	    [AUTH_PLAIN] = "AUTH=PLAIN", [AUTH_LOGIN] = "AUTH=LOGIN",     [AUTH_CRAM_MD5] = "AUTH=CRAM-MD5",
-	    [AUTH_NTLM] = "AUTH=NTLM",   [AUTH_XOAUTH2] = "AUTH=XOAUTH2",
-	};
-
-	return (size_t)a < sizeof names / sizeof *names && names[a] != NULL ? names[a] : "";
-}
-
-static enum outside_security security_of(enum config_security s)
-{
-	static const enum outside_security to[] = {
-	    [SECURITY_NONE] = OUTSIDE_PLAIN,
-	    [SECURITY_OPPORTUNISTIC] = OUTSIDE_OPPORTUNISTIC,
-	    [SECURITY_STARTTLS] = OUTSIDE_STARTTLS,
-	    [SECURITY_TLS] = OUTSIDE_TLS,
-	};
-
-	return to[s];
-}
-
 void relay_conn_open(struct lane *l, const struct config_relay *r, const char *secret)
 {
 	struct relay_conn *c = xcalloc(1, sizeof *c);
-	bool token = r->login.auth == AUTH_XOAUTH2;
-	struct outside_target t = {.protocol = OUTSIDE_SMTP,
-	                           .host = r->login.host,
-	                           .port = r->login.port,
-	                           .security = security_of(r->login.security),
-	                           .tls_verify = r->login.tls_verify,
-	                           .ca_file = r->login.ca_file,
-	                           .login_options = login_options(r->login.auth),
-	                           .user = r->login.auth == AUTH_OFF ? "" : r->login.user,
-	                           .password = token ? "" : secret,
-	                           .bearer = token ? secret : "",
-	                           .proxy = l->s->config->proxy,
-	                           .hello = l->s->config->hostname,
-	                           .connect_timeout_ms = SENDER_CONNECT_MS};
+	struct outside_target t = relay_target(r, l->s->config, secret);
 	unsigned char bits[4];
 
 	random_bytes(bits, sizeof bits);

@@ -27,8 +27,8 @@ void sender_configure(struct sender *s, const struct config *c)
 	struct config *before = s->config;
 
 	s->config = config_ref(c);
+	lane_configure(s, before);
 	config_unref(&before);
-	lane_configure(s);
 }
 
 /* ---- the table's beginning ---- */

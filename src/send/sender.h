@@ -63,6 +63,10 @@ size_t sender_length(const struct sender *s);
 const char *sender_trouble(const struct sender *s);
 int64_t sender_oldest(const struct sender *s); /* wall seconds of queueing, 0 = empty */
 
+/* For status: fn for each thing that was learnt of a relay (store/learnt.h), by name. */
+void sender_relay_learnt(const struct sender *s, const struct config_relay *r,
+                         void (*fn)(void *arg, const char *name, int64_t value), void *arg);
+
 enum sender_action { SENDER_DROP, SENDER_RETRY, SENDER_HOLD, SENDER_RELEASE };
 /* what: an id, an address (recipient or sender), or "all". done(number of messages or recipients, the messages' ids,
  * error or NULL) before it returns; see sender_acted. */

@@ -9,8 +9,10 @@
 #ifndef OFM_SEND_SENDER_INTERNAL_H
 #define OFM_SEND_SENDER_INTERNAL_H
 
+#include "net/outside.h"
 #include "queue/retry.h"
 #include "send/mend.h"
+#include "send/pace.h"
 #include "send/sender.h"
 #include "send/smtp_client.h"
 
@@ -18,13 +20,20 @@
 
 enum {
 	SENDER_CONNECT_MS = 60 * 1000,
-	SENDER_REPLY_MS = 300 * 1000,      /* silence where a reply is awaited (RFC 5321 4.5.3.2) */
-	SENDER_STALL_MS = 900 * 1000,      /* without a finished transaction or chunk, whatever trickles */
-	SENDER_IDLE_MS = 3 * 1000,         /* a connection without work stays open so long */
-	SENDER_QUIT_MS = 5 * 1000,         /* for the reply to QUIT */
-	SENDER_MEND_MS = 3 * 1000,         /* between tries to commit what could not be committed */
+	SENDER_REPLY_MS = 300 * 1000, /* silence where a reply is awaited (RFC 5321 4.5.3.2) */
+	SENDER_FINAL_MS = 600 * 1000, /* … the one to a whole message (4.5.3.2.6) */
+	SENDER_STALL_MS = 900 * 1000, /* without a finished transaction or chunk, whatever trickles */
+	SENDER_IDLE_MS = 3 * 1000,    /* a connection without work stays open so long */
+	SENDER_LINGER_MS = 20 * 1000, /* … where work is there and the relay's pace has it wait no longer than that */
+	SENDER_PICK_AHEAD_MS = 1000,  /* a message is taken in hand at most so long before it may go */
+	SENDER_QUIT_MS = 5 * 1000,    /* for the reply to QUIT */
+	SENDER_MEND_MS = 3 * 1000,    /* between tries to commit what could not be committed */
+	SENDER_RECENT_MS = 60 * 1000, /* a relay that took mail so lately and turns us away has a limit */
 	SENDER_RELAY_PAUSE_MS = 30 * 1000, /* new mail tries a failing relay no more often */
 	SENDER_HIGH_WATER = 256 * 1024,
+	SENDER_CAREFUL = 10, /* after a break, so many messages go one at a time, or as many as the next session has */
+	SENDER_DISMISSALS = 5,         /* a message at which the relay says 421 so often waits alone */
+	SENDER_BREAKS = 2,             /* … or at which the connection breaks */
 	SENDER_BOUNCES_A_DAY = 1000,   /* to one reader */
 	HELD_BACK_SOON_MS = 60 * 1000, /* from the first bounce that was held back to its list */
 	HELD_BACK_LEFT_MS = 2 * 1000   /* the same for what was left at the start */
@@ -78,6 +87,11 @@ struct message {
 	char *relay;          /* host of the newest try, NULL = none */
 	char sid[12];         /* of that try's connection */
 	size_t *tx;           /* recipients of the transaction under way */
+	bool by_data;         /* the relay refused its BDAT: DATA is tried */
+	unsigned dismissals;  /* connections of this attempt that ended with a 421 at this message */
+	bool unknown;         /* … or whose reply was lost with a connection, in this attempt */
+	unsigned slowed;      /* times that the relay's rate limit met it while it took others … */
+	uint64_t slowed_at;   /* … of which it had taken so many the last time; 0 = not yet */
 	struct run **runs;    /* who waits for this attempt */
 	size_t nruns;
 };
@@ -229,15 +243,28 @@ struct lane {
 	size_t cap;                  /* connections that the relay was seen to take at once; 0 = not known */
 	unsigned failures, barren;
 	int64_t failed_ms, next_ms;
-	bool careful, no_chunking;
-	bool told;    /* postmaster knows that it does not work */
-	char *secret; /* what password_command said */
+	struct pace pace;
+	struct loop_timer *pace_timer; /* the next may begin */
+	uint64_t taken;                /* messages that the relay took, counted from 1 */
+	int64_t taken_ms;              /* when it last did; 0 = never */
+	char *limit_reply;             /* the newest reply about its limits, NULL = none */
+	char *limit_sender;            /* whose message met them, NULL = none */
+	bool careful;                  /* one transaction at a time, until a session went well */
+	unsigned breaks;               /* connections in a row that were lost early with several under way */
+	size_t dismissed_after;        /* messages in the newest connection that ended too early */
+	bool chunking_works;           /* BDAT was taken since the configuration was read */
+	struct strlist unwelcome; /* senders whose MAIL was refused for want of a log-in since mail was last taken */
+	char *login_reply;        /* … in these words */
+	bool told;                /* postmaster knows that it does not work */
+	char *secret;             /* what password_command said */
 	int64_t secret_until;
 	bool asking, forced, kicking, kick_again;
 };
 
 void lane_add(struct sender *s, struct message *m, bool front);
 void lane_rest_all(struct sender *s); /* nobody waits for anything: idle connections end */
+/* Behind all others, still in the same attempt. */
+void lane_add_last(struct message *m);
 struct message *lane_take(struct lane *l);
 /* Takes m back from its lane or connection, unless a transaction of it has begun; then false. */
 bool lane_withdraw(struct message *m);
@@ -253,19 +280,55 @@ void lane_works(struct lane *l);
 /* m was taken, for somebody at least; and when that is committed, or m goes. */
 void lane_taken(struct lane *l, struct message *m);
 void lane_saved(struct message *m);
-/* Whether one more transaction may begin: what is neither answered nor committed would be sent again after a crash. */
-bool lane_may_begin(const struct lane *l);
+/* Whether one more transaction may begin: what is neither answered nor committed would be sent again after a crash, and
+ * the relay's pace is kept. Where only the pace is in the way, the lane is pumped in time. */
+bool lane_may_begin(struct lane *l);
+int64_t lane_wait_ms(const struct lane *l); /* until the pace allows the next one */
 /* A connection is gone (already out of conns). */
 struct lane_loss {
 	bool connected; /* it had been logged in */
 	bool progress;  /* at least one transaction was answered */
+	bool slowed;    /* the relay's limit ended it: the pace knows */
 	enum mend_trouble trouble;
+	enum smtp_topic topic;
 	const char *text;
 };
 void lane_lost(struct lane *l, const struct lane_loss *loss);
-void lane_configure(struct sender *s);
-void lane_abandon_all(struct sender *s); /* all connections, at once */
-void lane_free_all(struct sender *s);    /* when no message is left to count in one */
+/* The relay takes nothing: what waits for it is put off, and postmaster told where that lasts. */
+void lane_fail(struct lane *l, const struct lane_loss *loss);
+void lane_configure(struct sender *s, const struct config *before); /* NULL: the first one */
+void lane_abandon_all(struct sender *s);                            /* all connections, at once */
+void lane_free_all(struct sender *s);                               /* when no message is left to count in one */
+
+/* ---- lane_learnt.c: what its replies say of a relay, and what is remembered of it (store/learnt.h) ---- */
+
+int64_t lane_known(const struct lane *l, enum learnt_what what); /* 0 = nothing */
+void lane_learn(struct lane *l, enum learnt_what what, int64_t value);
+void lane_read_pace(struct lane *l); /* from the configuration and what is known */
+/* Forgets what is known of the relays whose section differs from `before`. */
+void lanes_forget_changed(struct sender *s, const struct config *before);
+size_t lane_recipients(const struct lane *l);  /* at most, in one transaction */
+size_t lane_messages(const struct lane *l);    /* at most, in one connection; 0 = no limit */
+size_t lane_connections(const struct lane *l); /* at most, at once */
+/* m's transaction has ended with t, whose fates may still be changed here. Whether the relay said something about the
+ * message or a recipient. */
+bool lane_heard(struct lane *l, struct message *m, struct smtp_transaction *t);
+/* The relay takes no more for now, in these words: the next one waits. */
+void lane_slow(struct lane *l, unsigned turn, const char *reply);
+/* After lane_heard or lane_slow, once m is back in the lane: a relay that takes nothing for long is left alone. */
+void lane_judge_pace(struct lane *l);
+/* The relay refused m's sender for want of a log-in in this connection, or has refused enough others: m waits for the
+ * relay as a whole, and true is returned. */
+bool lane_unwelcome(struct lane *l, struct message *m);
+/* A connection was lost: after how many messages, with how many without a reply, and whether the relay said 421. */
+void lane_note_loss(struct lane *l, size_t ended, size_t unfinished, const struct smtp_client *client);
+/* ---- relay_target.c: from a relay's section to net/outside.h, and back ---- */
+
+/* Borrows from r, c and secret. */
+struct outside_target relay_target(const struct config_relay *r, const struct config *c, const char *secret);
+/* Why no connection came about, with the server's last line where that is not in it; the caller frees. */
+char *relay_failure_text(const char *text, const char *reply);
+enum mend_trouble relay_trouble(const struct config_relay *r, enum outside_failure f, const char *reply);
 
 /* ---- outage.c: what postmaster hears of a relay, once an outage ---- */
 

@@ -58,12 +58,26 @@ enum smtp_fate smtp_fate_of(int code)
 	return code < 500 || code == 503 ? SMTP_DEFERRED : SMTP_REFUSED;
 }
 
-/* RFC 5321 4.5.3.1.10. Where none was taken before it, the reply means this recipient, not their number. */
+/* RFC 5321 4.5.3.1.10 says 452, and servers say it by whatever code. Where none was taken before it, the reply means
+ * this recipient, not their number. */
 bool smtp_transaction_too_many(const struct smtp_transaction *t, const struct smtp_reply *r)
 {
-	if (t->priv.accepted == 0 || (r->code != 452 && r->code != 552))
+	enum smtp_topic topic = smtp_topic_of(r);
+
+	if (t->priv.accepted == 0 || r->code < 400)
 		return false;
-	return r->status[0] == '\0' || strcmp(r->status + 1, ".5.3") == 0;
+	if (topic == SMTP_TOPIC_RECIPIENTS)
+		return true;
+	return topic == SMTP_TOPIC_COMMAND && (r->code == 452 || r->code == 552) && r->status[0] == '\0';
+}
+
+/* In words, for an enhanced code alone may be a mistake. */
+bool smtp_transaction_none_is_too_many(const struct smtp_transaction *t, const struct smtp_reply *r)
+{
+	struct smtp_reply words = *r;
+
+	words.status[0] = '\0';
+	return t->priv.accepted == 0 && smtp_topic_of(&words) == SMTP_TOPIC_RECIPIENTS;
 }
 
 /* Everyone who waits for the message as a whole; those that RCPT took, or all where it was not yet said. */

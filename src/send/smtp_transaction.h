@@ -8,6 +8,8 @@
 enum smtp_fate smtp_fate_of(int code);
 /* r is the reply to a RCPT of t, and says that there are too many of them. */
 bool smtp_transaction_too_many(const struct smtp_transaction *t, const struct smtp_reply *r);
+/* r is the reply to a RCPT of t, and says that one is too many: a limit over some time, not about this address. */
+bool smtp_transaction_none_is_too_many(const struct smtp_transaction *t, const struct smtp_reply *r);
 /* r may be NULL: then the former reply stays. */
 void smtp_transaction_settle(struct smtp_transaction *t, size_t i, enum smtp_fate fate, const struct smtp_reply *r);
 /* Everyone who waits for the message as a whole: whom RCPT took, and of whom nothing was said yet. */

@@ -1,6 +1,7 @@
 /* The SMTP client against any bytes a relay may send. The first bytes choose what it offers and what is to be sent;
  * the rest is replies, cut into pieces by the bytes themselves. However it ends: every transaction ends once, every
- * recipient has a final fate, nobody was delivered whose message was not written, and no command was forged. */
+ * recipient has a final fate, nobody was delivered whose message was not written, nobody was refused by a reply to
+ * something else, what stands behind a 421 was not tried, and no command was forged. */
 #include "send/smtp_client.h"
 
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 struct run {
 	struct smtp_client *c;
 	size_t begun, ended;
+	bool losing;
 	struct slice in;
 };
 
@@ -28,9 +30,19 @@ static void finished(void *arg, struct smtp_transaction *t)
 		check(res->fate > SMTP_ACCEPTED && res->fate <= SMTP_UNKNOWN);
 		check(res->fate != SMTP_DELIVERED || (t->priv.sent && res->code / 100 == 2));
 		check(res->fate != SMTP_REFUSED || (res->code / 100 == 5 && res->code != 503));
+		check(res->fate != SMTP_DEFERRED || res->code >= 400);
+		check(res->fate != SMTP_SPLIT || (res->code >= 400 && t->n > 1));
+		check(res->fate != SMTP_SLOWED || (res->code >= 400 && res->code != 421));
+		check(res->fate != SMTP_LOGIN || res->code == 530 || res->code == 534 || res->code == 535 ||
+		      res->code == 538);
+		/* A reply that is about the connection settles nobody. */
+		check(res->code != 421 || res->fate == SMTP_UNTRIED);
+		check(res->fate != SMTP_UNKNOWN || (r->losing && t->priv.sent && !smtp_client_dismissed(r->c)));
+		check(!r->losing || !smtp_client_dismissed(r->c) || res->fate != SMTP_UNKNOWN);
 		check(res->reply == NULL || strlen(res->reply) <= SMTP_REPLY_SHOWN_MAX + 64);
 		check(res->reply == NULL || strpbrk(res->reply, "\r\n") == NULL);
 	}
+	check(t->most < t->n || t->most == 0);
 	smtp_transaction_free(&t);
 }
 
@@ -52,7 +64,8 @@ static void begin(struct run *r)
 	struct smtp_transaction *t = smtp_transaction_new(1 + b % 4);
 
 	t->sender = b & 64 ? "" : "s@x";
-	t->size = 6;
+	t->size = b & 16 ? SMTP_CLIENT_EAGER + 1 : 6; /* a large one waits for the replies to RCPT */
+	t->by_data = (b & 128) != 0;
 	t->eight_bit = (b & 32) != 0;
 	for (size_t i = 0; i < t->n; i++)
 		t->recipients[i] = names[(i + b / 4) % 4];
@@ -90,9 +103,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	r.c = smtp_client_new(&events, &r);
 	if (offers & 8)
-		smtp_client_be_careful(r.c);
+		smtp_client_be_careful(r.c, true);
 	if (offers & 16)
 		smtp_client_no_chunking(r.c);
+	if (offers & 64)
+		smtp_client_no_pipelining(r.c);
+	if (offers & 128)
+		smtp_client_trust_chunking(r.c);
 	if (offers & 32)
 		smtp_client_hello(r.c, "me");
 	else
@@ -105,6 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		r.in = slice_sub(r.in, piece.n, r.in.n);
 	}
 	smtp_client_quit(r.c);
+	r.losing = true;
 	smtp_client_lost(r.c, "gone");
 	check(r.begun == r.ended && smtp_client_unfinished(r.c) == 0);
 	smtp_client_free(&r.c);

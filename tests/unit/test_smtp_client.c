@@ -16,12 +16,14 @@ enum { LINES = 1, PIPE = 2, CHUNK = 4 };
 struct rig {
 	struct smtp_client *c;
 	char ended[4096]; /* one letter a recipient, one word a transaction, in order of finishing */
+	bool by_data;     /* of the newest that finished */
+	size_t most;
 };
 
 static void finished(void *arg, struct smtp_transaction *t)
 {
 	static const char letters[] =
-	    "paDdRSUN"; /* by fate: pending accepted Delivered deferred Refused Split Untried uNknown */
+	    "paDdRS~LUN"; /* by fate: pending accepted Delivered deferred Refused Split slowed Login Untried uNknown */
 	struct rig *r = arg;
 	size_t n = strlen(r->ended);
 
@@ -29,6 +31,8 @@ static void finished(void *arg, struct smtp_transaction *t)
 		r->ended[n++] = letters[t->results[i].fate];
 	r->ended[n++] = ' ';
 	r->ended[n] = '\0';
+	r->by_data = t->by_data;
+	r->most = t->most;
 	smtp_transaction_free(&t);
 }
 
@@ -214,7 +218,7 @@ static void careful_takes_one(void **state)
 
 	(void)state;
 	rig_up(&r, PIPE | CHUNK);
-	smtp_client_be_careful(r.c);
+	smtp_client_be_careful(r.c, true);
 	begin(&r, 1);
 	feed_body(&r);
 	assert_false(smtp_client_ready(r.c));
@@ -230,6 +234,10 @@ static void too_many_recipients(void **state)
 	    {"250 a\r\n250 b\r\n452 4.5.3 many\r\n552 5.5.3 many\r\n250 ok\r\n", "DSS "},
 	    {"250 a\r\n250 b\r\n452 many\r\n552 many\r\n250 ok\r\n", "DSS "},
 	    {"250 a\r\n250 b\r\n452 4.2.2 full\r\n552 5.2.2 full\r\n250 ok\r\n", "DdR "},
+	    {"250 a\r\n250 b\r\n550 5.5.3 Too many recipients\r\n450 4.5.3 x\r\n250 ok\r\n", "DSS "},
+	    {"250 a\r\n250 b\r\n554 too many recipients, 1 at most\r\n451 too many rcpts\r\n250 ok\r\n", "DSS "},
+	    {"250 a\r\n250 b\r\n550 5.1.1 no\r\n450 4.2.1 no\r\n250 ok\r\n", "DRd "},
+	    {"250 a\r\n554 too many recipients\r\n250 b\r\n250 c\r\n250 ok\r\n", "dDD "},
 	    {"250 a\r\n452 4.5.3 x\r\n552 5.5.3 x\r\n250 b\r\n250 ok\r\n", "dRD "}, /* none before: no split */
 	};
 
@@ -259,12 +267,12 @@ static void hostile_relay(void **state)
 	    {"code changes", "250-a\r\n550 b\r\n", "NN "},
 	    {"no space", "550x\r\n", "NN "},
 	    {"354 to MAIL", "354 x\r\n", "NN "},
-	    {"421 at once", "421 4.3.2 bye\r\n", "NN "},
-	    {"421 after one refusal", "250 a\r\n550 b\r\n421 bye\r\n", "RN "},
-	    {"421 to the message", "250 a\r\n250 b\r\n250 c\r\n421 bye\r\n", "dd "},
-	    {"503 to the message", "250 a\r\n250 b\r\n250 c\r\n503 order\r\n", "dd "},
-	    {"log-in wanted", "530 5.7.0 authenticate\r\n", "NN "},
-	    {"BDAT unknown", "250 a\r\n250 b\r\n250 c\r\n500 what\r\n", "NN "},
+	    {"421 at once", "421 4.3.2 bye\r\n", "UU "},
+	    {"421 after one refusal", "250 a\r\n550 b\r\n421 bye\r\n", "RU "},
+	    {"421 to the message", "250 a\r\n250 b\r\n250 c\r\n421 bye\r\n", "UU "},
+	    {"503 to the message", "250 a\r\n250 b\r\n250 c\r\n503 order\r\n", "UU "},
+	    {"log-in wanted", "530 5.7.0 authenticate\r\n", "LL "},
+	    {"BDAT unknown", "250 a\r\n250 b\r\n250 c\r\n500 what\r\n", "UU "},
 	    {"half a reply", "250 a\r\n250 b\r\n250 c\r\n25", "NN "},
 	    {"a reply too many", "250 a\r\n250 b\r\n250 c\r\n250 d\r\n250 e\r\n", "DD "},
 	    {"bare LF", "250 a\n250 b\n250 c\n250 d\n", "DD "},
@@ -283,6 +291,286 @@ static void hostile_relay(void **state)
 			fail_msg("%s: %s", rows[i].name, r.ended);
 		rig_down(&r);
 	}
+}
+
+/* ---- each reply belongs to what it answers ---- */
+
+/* Three messages of two, two and one recipients, all under way: the replies, and how they end before and after the
+ * connection is lost. */
+static void each_reply_belongs_to_its_command(void **state)
+{
+	static const struct {
+		const char *name, *replies, *ended;
+		bool alive;
+	} rows[] = {
+	    {"530 at the end of the data", "250 m\r\n250 a\r\n250 b\r\n530 5.7.0 no\r\n", "RR N NN ", true},
+	    {"534 at the end of the data", "250 m\r\n250 a\r\n250 b\r\n534 5.7.9 no\r\n", "RR N NN ", true},
+	    {"535 at RCPT", "250 m\r\n535 5.7.8 no\r\n250 b\r\n250 ok\r\n", "RD N NN ", true},
+	    {"538 at RCPT of all", "250 m\r\n538 no\r\n530 no\r\n554 none\r\n", "RR N NN ", true},
+	    {"530 at the second MAIL",
+	     "250 m\r\n250 a\r\n250 b\r\n250 ok\r\n250 r\r\n530 5.7.1 who\r\n503 a\r\n503 "
+	     "b\r\n503 c\r\n",
+	     "DD RR N ", true},
+	    {"530 at the first MAIL",
+	     "530 5.7.1 log in\r\n503 a\r\n503 b\r\n503 c\r\n250 r\r\n250 m\r\n250 a\r\n550 "
+	     "b\r\n250 ok\r\n",
+	     "LL DR N ", true},
+	    {"454 at MAIL", "454 4.7.0 later\r\n503 a\r\n503 b\r\n503 c\r\n", "dd N NN ", true},
+	    {"421 at the first MAIL", "421 4.7.0 bye\r\n", "U UU UU ", false},
+	    {"421 at a RCPT", "250 m\r\n550 no\r\n421 bye\r\n", "U UU RU ", false},
+	    {"421 at the end of the data", "250 m\r\n250 a\r\n250 b\r\n421 bye\r\n", "U UU UU ", false},
+	    {"421 at RSET", "250 m\r\n250 a\r\n250 b\r\n250 ok\r\n421 4.7.0 too many\r\n", "DD U UU ", false},
+	    {"421 at the second MAIL", "250 m\r\n250 a\r\n250 b\r\n250 ok\r\n250 r\r\n421 enough\r\n", "DD U UU ",
+	     false},
+	    {"lost without a word", "250 m\r\n250 a\r\n250 b\r\n250 ok\r\n250 r\r\n", "DD N NN ", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct rig r;
+		rig_up(&r, PIPE | CHUNK);
+		for (size_t n = 0; n < 3; n++) {
+			begin(&r, n < 2 ? 2 : 1);
+			feed_body(&r);
+		}
+		assert_int_equal(says(&r, rows[i].replies), rows[i].alive);
+		assert_int_equal(smtp_client_dismissed(r.c), !rows[i].alive);
+		smtp_client_lost(r.c, "gone");
+		if (strcmp(r.ended, rows[i].ended) != 0)
+			fail_msg("%s: %s", rows[i].name, r.ended);
+		rig_down(&r);
+	}
+}
+
+static void log_in_that_is_wanted(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_up(&r, PIPE | CHUNK);
+	begin(&r, 1);
+	feed_body(&r);
+	assert_true(says(&r, "530 5.7.0 log in first\r\n503 a\r\n503 b\r\n"));
+	assert_string_equal(r.ended, "L ");
+	assert_true(smtp_client_wants_login(r.c));
+	begin(&r, 1); /* another sender, alone */
+	feed_body(&r);
+	assert_false(smtp_client_ready(r.c));
+	assert_true(says(&r, "250 r\r\n250 m\r\n250 a\r\n250 ok\r\n"));
+	assert_false(smtp_client_wants_login(r.c));
+	begin(&r, 1); /* now it is this sender that is refused */
+	feed_body(&r);
+	assert_true(says(&r, "530 5.7.0 log in first\r\n503 a\r\n503 b\r\n"));
+	assert_string_equal(r.ended, "L D R ");
+	rig_down(&r);
+}
+
+static void limits(void **state)
+{
+	static const struct {
+		const char *name, *replies, *ended;
+		bool spent;
+	} rows[] = {
+	    {"rate at MAIL", "454 Throttling failure: Maximum sending rate exceeded.\r\n503 a\r\n503 b\r\n", "~ ",
+	     false},
+	    {"rate at RCPT", "250 m\r\n450 4.7.1 Error: too much mail from you\r\n554 none\r\n", "~ ", false},
+	    {"rate at the message", "250 m\r\n250 a\r\n451 4.7.1 Rate limit exceeded\r\n", "~ ", false},
+	    {"permanent rate at MAIL", "550 5.7.1 Sending rate exceeded\r\n503 a\r\n503 b\r\n", "~ ", false},
+	    {"a message about rates", "250 m\r\n250 a\r\n554 5.7.1 too many emails like this\r\n", "R ", false},
+	    {"a mailbox that gets much",
+	     "250 m\r\n450 4.2.1 The user you are trying to contact is receiving mail at a rate "
+	     "that prevents delivery\r\n554 none\r\n",
+	     "d ", false},
+	    {"greylisting", "250 m\r\n451 4.7.1 Greylisted, try again in 300 seconds\r\n554 none\r\n", "d ", false},
+	    {"first of the connection", "452 4.7.0 too many messages in this session\r\n503 a\r\n503 b\r\n", "~ ",
+	     false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct rig r;
+		rig_up(&r, PIPE | CHUNK);
+		smtp_client_trust_chunking(r.c);
+		begin(&r, 1);
+		feed_body(&r);
+		assert_true(says(&r, rows[i].replies));
+		if (strcmp(r.ended, rows[i].ended) != 0 || smtp_client_spent(r.c) != rows[i].spent)
+			fail_msg("%s: %s", rows[i].name, r.ended);
+		rig_down(&r);
+	}
+}
+
+static void spent_connection(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_up(&r, PIPE | CHUNK);
+	for (size_t n = 0; n < 3; n++) {
+		begin(&r, 1);
+		feed_body(&r);
+	}
+	assert_true(says(&r, "250 m\r\n250 a\r\n250 ok\r\n"));
+	assert_true(says(&r, "250 r\r\n452 4.7.0 too many messages in this connection\r\n503 a\r\n503 b\r\n"));
+	assert_true(smtp_client_spent(r.c));
+	assert_false(smtp_client_ready(r.c));
+	assert_true(says(&r, "250 r\r\n452 4.7.0 too many messages in this connection\r\n503 a\r\n503 b\r\n"));
+	assert_string_equal(r.ended, "D U U ");
+	assert_int_equal(smtp_client_topic(r.c), SMTP_TOPIC_MESSAGES);
+	rig_down(&r);
+}
+
+/* ---- BDAT that is refused ---- */
+
+static void bdat_is_refused(void **state)
+{
+	static const struct {
+		const char *reply;
+		bool known_to_work, by_data;
+		const char *ended;
+	} rows[] = {
+	    {"552 5.3.4 too big\r\n", true, true, "U "},
+	    {"552 chunk\r\n", false, true, "U "},
+	    {"501 5.5.4 syntax\r\n", true, true, "U "},
+	    {"503 5.5.1 order\r\n", true, true, "U "},
+	    {"504 5.5.4 BDAT\r\n", true, true, "U "},
+	    {"555 5.5.4 no\r\n", true, true, "U "},
+	    {"554 5.7.1 spam\r\n", true, false, "R "},
+	    {"554 5.7.1 spam\r\n", false, true, "U "},
+	    {"550 5.6.0 BDAT not allowed\r\n", true, true, "U "},
+	    {"451 4.3.0 later\r\n", false, false, "d "},
+	    {"250 ok\r\n", false, false, "D "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct rig r;
+		rig_up(&r, PIPE | CHUNK);
+		if (rows[i].known_to_work)
+			smtp_client_trust_chunking(r.c);
+		begin(&r, 1);
+		feed_body(&r);
+		assert_true(says(&r, "250 m\r\n250 a\r\n"));
+		assert_true(says(&r, rows[i].reply));
+		if (strcmp(r.ended, rows[i].ended) != 0 || r.by_data != rows[i].by_data)
+			fail_msg("%s: %s", rows[i].reply, r.ended);
+		assert_true(smtp_client_ready(r.c));
+		rig_down(&r);
+	}
+}
+
+static void data_after_bdat(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_up(&r, PIPE | CHUNK);
+	begin(&r, 1);
+	feed_body(&r);
+	assert_true(says(&r, "250 m\r\n250 a\r\n552 5.3.4 no\r\n"));
+	buf_clear(smtp_client_out(r.c));
+	struct smtp_transaction *t = message(1);
+	t->by_data = true;
+	smtp_client_begin(r.c, t);
+	wrote(&r, "RSET\r\nMAIL FROM:<s@x>\r\nRCPT TO:<r0@x>\r\nDATA\r\n");
+	assert_true(says(&r, "250 r\r\n250 m\r\n250 a\r\n354 go\r\n"));
+	feed_body(&r);
+	wrote(&r, "..hi\r\n.\r\n");
+	assert_true(says(&r, "552 5.3.4 no\r\n"));
+	assert_string_equal(r.ended, "U R ");
+	begin(&r, 1);
+	feed_body(&r);
+	assert_true(says(&r, "250 m\r\n250 a\r\n250 ok\r\n"));
+	assert_true(smtp_client_chunking_works(r.c));
+	assert_string_equal(r.ended, "U R D ");
+	rig_down(&r);
+}
+
+static void large_ones_wait_for_rcpt(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_up(&r, PIPE | CHUNK);
+	struct smtp_transaction *t = message(2);
+	t->size = SMTP_CLIENT_EAGER + 1;
+	smtp_client_begin(r.c, t);
+	wrote(&r, "MAIL FROM:<s@x>\r\nRCPT TO:<r0@x>\r\nRCPT TO:<r1@x>\r\n");
+	assert_true(says(&r, "250 m\r\n550 5.1.1 no\r\n"));
+	assert_null(smtp_client_feeding(r.c));
+	assert_true(says(&r, "450 4.2.1 later\r\n"));
+	assert_string_equal(r.ended, "Rd ");
+	wrote(&r, "");
+	t = message(2);
+	t->size = SMTP_CLIENT_EAGER + 1;
+	smtp_client_begin(r.c, t);
+	wrote(&r, "RSET\r\nMAIL FROM:<s@x>\r\nRCPT TO:<r0@x>\r\nRCPT TO:<r1@x>\r\n");
+	assert_true(says(&r, "250 r\r\n250 m\r\n550 5.1.1 no\r\n250 b\r\n"));
+	assert_non_null(smtp_client_feeding(r.c));
+	wrote(&r, "BDAT 65537 LAST\r\n");
+	rig_down(&r);
+	rig_up(&r, PIPE | CHUNK); /* one that is not: all at once */
+	t = message(1);
+	t->size = SMTP_CLIENT_EAGER;
+	smtp_client_begin(r.c, t);
+	wrote(&r, "MAIL FROM:<s@x>\r\nRCPT TO:<r0@x>\r\nBDAT 65536 LAST\r\n");
+	rig_down(&r);
+	rig_up(&r, PIPE | CHUNK); /* MAIL refused: RCPT's replies are its echo */
+	t = message(1);
+	t->size = SMTP_CLIENT_EAGER + 1;
+	smtp_client_begin(r.c, t);
+	assert_true(says(&r, "550 5.7.1 no\r\n503 what\r\n"));
+	assert_string_equal(r.ended, "R ");
+	rig_down(&r);
+}
+
+static void too_many_for_the_message(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_up(&r, PIPE | CHUNK);
+	begin(&r, 4);
+	feed_body(&r);
+	assert_true(says(&r, "250 m\r\n250 a\r\n250 b\r\n250 c\r\n250 d\r\n554 5.5.3 Too many recipients\r\n"));
+	assert_string_equal(r.ended, "SSSS ");
+	assert_int_equal(r.most, 2);
+	rig_down(&r);
+	rig_up(&r, PIPE | CHUNK);
+	begin(&r, 4);
+	feed_body(&r);
+	assert_true(says(&r, "250 m\r\n250 a\r\n250 b\r\n250 c\r\n550 5.5.3 Too many recipients\r\n250 ok\r\n"));
+	assert_string_equal(r.ended, "DDDS ");
+	assert_int_equal(r.most, 3);
+	rig_down(&r);
+}
+
+static void no_pipelining_whatever_it_says(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_up(&r, PIPE | CHUNK);
+	smtp_client_no_pipelining(r.c);
+	begin(&r, 1);
+	wrote(&r, "MAIL FROM:<s@x>\r\n");
+	assert_true(says(&r, "250 m\r\n"));
+	wrote(&r, "RCPT TO:<r0@x>\r\n");
+	assert_true(says(&r, "250 a\r\n"));
+	wrote(&r, "BDAT 5 LAST\r\n");
+	feed_body(&r);
+	assert_false(smtp_client_ready(r.c));
+	assert_true(smtp_client_awaits_final(r.c));
+	assert_true(says(&r, "250 ok\r\n"));
+	assert_false(smtp_client_awaits_final(r.c));
+	assert_string_equal(r.ended, "D ");
+	rig_down(&r);
+	rig_up(&r, PIPE); /* what pipelining is refused for is no fault of the message */
+	begin(&r, 1);
+	assert_true(says(&r, "250 m\r\n503 5.5.0 Improper use of SMTP command pipelining\r\n503 none\r\n"));
+	assert_string_equal(r.ended, "U ");
+	assert_int_equal(smtp_client_topic(r.c), SMTP_TOPIC_PIPELINING);
+	rig_down(&r);
 }
 
 static void nul_and_endless(void **state)
@@ -516,6 +804,15 @@ int main(void)
 	    cmocka_unit_test(careful_takes_one),
 	    cmocka_unit_test(too_many_recipients),
 	    cmocka_unit_test(hostile_relay),
+	    cmocka_unit_test(each_reply_belongs_to_its_command),
+	    cmocka_unit_test(log_in_that_is_wanted),
+	    cmocka_unit_test(limits),
+	    cmocka_unit_test(spent_connection),
+	    cmocka_unit_test(bdat_is_refused),
+	    cmocka_unit_test(data_after_bdat),
+	    cmocka_unit_test(large_ones_wait_for_rcpt),
+	    cmocka_unit_test(too_many_for_the_message),
+	    cmocka_unit_test(no_pipelining_whatever_it_says),
 	    cmocka_unit_test(nul_and_endless),
 	    cmocka_unit_test(consent_before_the_message),
 	    cmocka_unit_test(unfit_addresses),

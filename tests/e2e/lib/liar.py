@@ -99,6 +99,8 @@ class _Session:
         if said is None:
             said = usual
         self.s.sendall(said if isinstance(said, bytes) else said.encode() + b"\r\n")
+        if isinstance(said, str) and said.startswith("421"):  # RFC 5321 3.8: it closes the connection
+            raise EOFError
         return (said if isinstance(said, str) else said.decode("latin1"))[:1]
 
     def _reset(self):
