@@ -423,3 +423,22 @@ def test_expired_mail_goes(gateway):
     scratch.wait_for(lambda: len(names(g, "boris")) == 2, 40, lambda: str(names(g, "boris")))
     with POP3(g.pop3_port, "boris", "x") as p:
         assert "EXPIRE 90" in p.lines("CAPA")
+
+
+def test_expired_mail_of_an_open_mailbox_stays(gateway):
+    """What a session has listed is there until its end; who comes behind in the round has lost his by then."""
+    old = {"password": "x", "keep": "90d"}
+    g = gateway({"user boris": old, "user clara": old}, start=False)
+    for user in ("boris", "clara"):
+        for n in (1, 2, 3):
+            drop(g, user, message(n), f"{int(time.time()) - 10 + n}.{n:020x},S={len(message(n))}")
+        drop(g, user, message(0), f"{OLD}.{7:020x},S={len(message(0))}")
+    g.start()
+    with POP3(g.pop3_port, "boris", "x") as p:
+        listed = p.uidl()
+        assert len(listed) == 4
+        scratch.wait_for(lambda: len(names(g, "clara")) == 3, 40, lambda: str(names(g, "clara")))
+        assert len(names(g, "boris")) == 4 and p.uidl() == listed
+        assert p.retr(1).endswith(message(0))
+        p.ok("NOOP")
+    assert "pop3.expired user=boris" not in g.log()
