@@ -218,12 +218,12 @@ void pop3_login_begin(struct pop3_session *s)
 	const struct config_user *u = pop3_login_user(pop3_service_config(s->service), slice_of(s->core.login_user));
 
 	s->login_started = clock_mono_ms();
-	if (!brake_admits(d->brake, &s->peer, u != NULL ? u->name : NULL, s->login_started)) {
+	if (!brake_admits(d->brake, &s->peer, u != NULL ? u->name : s->core.login_user, s->login_started)) {
 		say_refused(s, POP3_LOGIN_BANNED);
 		return;
 	}
 	if (u == NULL) {
-		wrong(s, NULL, "unknown user");
+		wrong(s, s->core.login_user, "unknown user");
 		return;
 	}
 	s->user = xstrdup(u->name);

@@ -23,7 +23,6 @@ struct smtp_pending { /* a message whose commit is under way; outlives its sessi
 struct smtp_login {
 	struct smtp_session *session; /* NULL: gone */
 	char *user;
-	bool known; /* there is such a user */
 	int64_t started;
 };
 
@@ -230,7 +229,7 @@ static void on_penalty(void *arg)
 static void login_failed(struct smtp_session *s, const struct smtp_login *l)
 {
 	int64_t now = clock_mono_ms(), spent = now - l->started;
-	int64_t ms = brake_failed(s->service->deps.brake, &s->ip, l->known ? l->user : NULL, ++s->failures, now);
+	int64_t ms = brake_failed(s->service->deps.brake, &s->ip, l->user, ++s->failures, now);
 	char ip[46];
 
 	ip_addr_format(&s->ip, ip);
@@ -289,13 +288,14 @@ static void hook_login(void *arg, struct slice name, struct slice password)
 	const struct config_user *u = route_login(s->service->config, name);
 	int64_t now = clock_mono_ms();
 
-	if (!brake_admits(s->service->deps.brake, &s->ip, u != NULL ? u->name : NULL, now)) {
+	char *user = u != NULL ? xstrdup(u->name) : slice_dup(name);
+	if (!brake_admits(s->service->deps.brake, &s->ip, user, now)) {
+		free(user);
 		smtp_core_login_refused(s->core, "454 4.7.0 too many failed log-ins from your address, try later");
 		return;
 	}
 	struct smtp_login *l = xcalloc(1, sizeof *l);
-	*l = (struct smtp_login){.session = s, .known = u != NULL, .started = now};
-	l->user = u != NULL ? xstrdup(u->name) : slice_dup(name);
+	*l = (struct smtp_login){.session = s, .user = user, .started = now};
 	s->check = l;
 	if (u == NULL)
 		on_checked(l, false);

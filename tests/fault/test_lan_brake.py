@@ -1,17 +1,18 @@
 """Guessing passwords: one brake for both servers, for each address, and nobody else is locked out."""
+import base64
 import time
 
 from lib import scratch
 from lib.clients import POP3, SMTP
 from lib.gateway import message
 
-LIMIT = 100
+LIMIT, LIMIT_NAME = 100, 20
 
 
-def guess_smtp(g, source, n=10):
-    """n wrong passwords on one connection, without waiting for the answers."""
+def guess_smtp(g, source, name="anna"):
+    """A wrong password on a connection of its own, without waiting for the answer."""
     s = SMTP(g.smtp_port, source=source, timeout=60)
-    s.send(b"AUTH PLAIN AGFubmEAd3Jvbmc=\r\n" * n)
+    s.send(b"AUTH PLAIN " + base64.b64encode(f"\0{name}\0wrong".encode()) + b"\r\n")
     return s
 
 
@@ -22,8 +23,8 @@ def banned(g, source="127.0.0.1", user="boris", password="x"):
 
 def make_banned(g, source):
     """From many connections at once, or it would take minutes."""
-    held = [guess_smtp(g, source, 2) for _ in range(LIMIT)]
-    scratch.wait_for(lambda: f"login.banned peer={source} " in g.log(), 60, lambda: "the ban; " + g.log())
+    held = [guess_smtp(g, source, f"n{n % 50}") for n in range(LIMIT + 5)]
+    scratch.wait_for(lambda: f'login.banned peer={source} user="" ' in g.log(), 60, lambda: "the ban; " + g.log())
     return held
 
 
@@ -51,7 +52,7 @@ def test_a_name_that_is_none_takes_as_long_as_one_that_is(gateway):
 
 def test_the_other_server_counts_on(gateway):
     g = gateway({"user anna": {"password": "pw"}})
-    held = [guess_smtp(g, "127.0.0.2", 1) for _ in range(13)]
+    held = [guess_smtp(g, "127.0.0.2") for _ in range(13)]
     scratch.wait_for(lambda: g.log().count("login_failed") == 13, 60, "the failures")
     for source, least, most in (("127.0.0.2", 4, 6), ("127.0.0.3", 0.9, 3)):
         began = time.monotonic()
@@ -76,6 +77,18 @@ def test_an_address_that_goes_on_is_banned_on_both_servers(gateway):
     for s in held:
         s.close()
     assert g.log().count("warning login.banned") == 1 and g.log().count("warning login.refused") == 1
+
+
+def test_a_name_that_is_guessed_at_is_banned_at_that_address(gateway):
+    g = gateway({"user anna": {"password": "pw"}, "user boris": {"password": "x"}})
+    for name in ("anna", "nobody"):  # whether or not there is such a user
+        held = [guess_smtp(g, "127.0.0.2", name) for _ in range(LIMIT_NAME + 1)]
+        scratch.wait_for(lambda: f"login.banned peer=127.0.0.2 user={name} " in g.log(), 60, lambda: "the ban; " + g.log())
+        for s in held:
+            s.close()
+        assert banned(g, "127.0.0.2", name, "pw") == 454
+    assert banned(g, "127.0.0.2", "boris", "x") == 235, "another name"
+    assert banned(g, "127.0.0.3", "anna", "pw") == 235, "another address"
 
 
 def test_a_user_who_is_known_there_is_not_banned(gateway):
@@ -108,10 +121,10 @@ def test_a_flood_of_guesses_is_answered_by_few_checks(gateway):
 
 def test_a_session_that_waits_for_its_answer_ends_with_the_program(gateway):
     g = gateway({"user anna": {"password": "pw"}})
-    s, p = guess_smtp(g, "127.0.0.2", 1), POP3(g.pop3_port, source="127.0.0.2")
+    s, p = guess_smtp(g, "127.0.0.2"), POP3(g.pop3_port, source="127.0.0.2")
     p.send(b"USER anna\r\nPASS no\r\n")
     scratch.wait_for(lambda: "pop3.login_failed" in g.log() and "smtp.login_failed" in g.log(), 20, "both failures")
-    gone = guess_smtp(g, "127.0.0.2", 1)  # away before its answer
+    gone = guess_smtp(g, "127.0.0.2")  # away before its answer
     scratch.wait_for(lambda: g.log().count("smtp.login_failed") == 2, 20, "the third")
     gone.close()
     g.stop()

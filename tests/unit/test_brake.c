@@ -9,6 +9,7 @@
 #include "net/brake.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
 
@@ -20,13 +21,21 @@ static struct ip_addr address(const char *text)
 	return a;
 }
 
-/* Fails until the address is banned; returns when. */
+static const char *name_of(unsigned n)
+{
+	static char name[16];
+
+	snprintf(name, sizeof name, "n%u", n);
+	return name;
+}
+
+/* Fails with other names each time until the address is banned; returns when. */
 static int64_t fail_until_banned(struct brake *b, const struct ip_addr *a, int64_t now)
 {
-	for (int i = 0; i < 1000; i++) {
-		if (!brake_admits(b, a, NULL, now))
+	for (unsigned i = 0; i < 1000; i++) {
+		if (!brake_admits(b, a, "somebody", now))
 			return now;
-		brake_failed(b, a, NULL, 1, now);
+		brake_failed(b, a, name_of(i), 1, now);
 	}
 	fail_msg("never banned");
 	return 0;
@@ -39,17 +48,36 @@ static void answers_take_longer_and_longer(void **state)
 
 	(void)state;
 	for (unsigned i = 1; i <= 8; i++)
-		assert_int_equal(brake_failed(b, &a, NULL, i, 1000), (i < 5 ? i : 5) * SECOND);
+		assert_int_equal(brake_failed(b, &a, name_of(i), i, 1000), (i < 5 ? i : 5) * SECOND);
 	/* New connections begin anew ... */
-	assert_int_equal(brake_failed(b, &a, NULL, 1, 1000), 1 * SECOND);
-	assert_int_equal(brake_failed(b, &a, NULL, 1, 1000), 1 * SECOND);
+	assert_int_equal(brake_failed(b, &a, "x", 1, 1000), 1 * SECOND);
+	assert_int_equal(brake_failed(b, &a, "x", 1, 1000), 1 * SECOND);
 	/* ... up to a number. */
 	for (int i = 2; i <= 8; i++)
-		assert_int_equal(brake_failed(b, &a, NULL, 1, 1000), (i < 5 ? i : 5) * SECOND);
-	assert_int_equal(brake_failed(b, &other, NULL, 1, 1000), 1 * SECOND);
+		assert_int_equal(brake_failed(b, &a, "y", 1, 1000), (i < 5 ? i : 5) * SECOND);
+	assert_int_equal(brake_failed(b, &other, "x", 1, 1000), 1 * SECOND);
 	/* One is forgotten every 30 seconds: 17 of them are 12 then, and this one is the 13th. */
-	assert_int_equal(brake_failed(b, &a, NULL, 1, 1000 + 5 * 30 * SECOND), 4 * SECOND);
-	assert_int_equal(brake_failed(b, &a, NULL, 1, 1000 + HOUR), 1 * SECOND);
+	assert_int_equal(brake_failed(b, &a, "z", 1, 1000 + 5 * 30 * SECOND), 4 * SECOND);
+	assert_int_equal(brake_failed(b, &a, "z", 1, 1000 + HOUR), 1 * SECOND);
+	brake_free(&b);
+}
+
+static void a_name_is_banned_at_an_address(void **state)
+{
+	struct brake *b = brake_new();
+	struct ip_addr a = address("10.0.0.1"), other = address("10.0.0.2");
+	int64_t now = 5000;
+
+	(void)state;
+	for (int i = 0; i < BRAKE_LIMIT_NAME; i++) {
+		assert_true(brake_admits(b, &a, "anna", now));
+		brake_failed(b, &a, "anna", 1, now);
+	}
+	assert_false(brake_admits(b, &a, "anna", now));
+	assert_true(brake_admits(b, &a, "boris", now));
+	assert_true(brake_admits(b, &other, "anna", now));
+	assert_false(brake_admits(b, &a, "anna", now + 5 * MINUTE - 1));
+	assert_true(brake_admits(b, &a, "anna", now + 5 * MINUTE));
 	brake_free(&b);
 }
 
@@ -60,12 +88,11 @@ static void an_address_is_banned_for_a_while(void **state)
 	int64_t now = 5000;
 
 	(void)state;
-	for (int i = 0; i < BRAKE_LIMIT; i++) {
+	for (unsigned i = 0; i < BRAKE_LIMIT; i++) {
 		assert_true(brake_admits(b, &a, "anna", now));
-		brake_failed(b, &a, i % 2 ? "anna" : NULL, 1, now);
+		brake_failed(b, &a, name_of(i), 1, now);
 	}
 	assert_false(brake_admits(b, &a, "anna", now));
-	assert_false(brake_admits(b, &a, NULL, now));
 	assert_true(brake_admits(b, &other, "anna", now));
 	assert_false(brake_admits(b, &a, "anna", now + 5 * MINUTE - 1));
 	assert_true(brake_admits(b, &a, "anna", now + 5 * MINUTE));
@@ -82,12 +109,12 @@ static void bans_grow_to_an_hour_and_are_forgotten(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof minutes / sizeof *minutes; i++) {
 		now = fail_until_banned(b, &a, now);
-		assert_false(brake_admits(b, &a, NULL, now + minutes[i] * MINUTE - 1));
+		assert_false(brake_admits(b, &a, "anna", now + minutes[i] * MINUTE - 1));
 		now += minutes[i] * MINUTE;
-		assert_true(brake_admits(b, &a, NULL, now));
+		assert_true(brake_admits(b, &a, "anna", now));
 	}
 	now = fail_until_banned(b, &a, now + 25 * HOUR);
-	assert_true(brake_admits(b, &a, NULL, now + 5 * MINUTE));
+	assert_true(brake_admits(b, &a, "anna", now + 5 * MINUTE));
 	brake_free(&b);
 }
 
@@ -100,10 +127,14 @@ static void whoever_logged_in_well_there_is_not_banned(void **state)
 	(void)state;
 	brake_succeeded(b, &a, "anna", now);
 	brake_succeeded(b, &other, "boris", now);
+	for (int i = 0; i < 2 * BRAKE_LIMIT_NAME; i++)
+		brake_failed(b, &a, "anna", 1, now);
+	assert_true(brake_admits(b, &a, "anna", now));
+	/* Guessing the password of that one is slow now. */
+	assert_int_equal(brake_failed(b, &a, "anna", 1, now), 30 * SECOND);
 	now = fail_until_banned(b, &a, now + MINUTE);
 	assert_true(brake_admits(b, &a, "anna", now));
 	assert_false(brake_admits(b, &a, "boris", now));
-	/* Guessing the password of that one is slow. */
 	assert_int_equal(brake_failed(b, &a, "anna", 1, now), 30 * SECOND);
 	assert_true(brake_admits(b, &a, "anna", now));
 	now = fail_until_banned(b, &a, now + 25 * HOUR);
@@ -111,28 +142,33 @@ static void whoever_logged_in_well_there_is_not_banned(void **state)
 	brake_free(&b);
 }
 
-/* Neither addresses nor users cost more than so much memory, and the newest count. */
+/* Neither addresses nor names cost more than so much memory; who guesses cannot push out who logged in. */
 static void it_is_bounded(void **state)
 {
 	struct brake *b = brake_new();
 	struct ip_addr a = address("10.0.0.1");
-	char name[16];
+	char longest[300];
 
 	(void)state;
-	for (int i = 0; i < 3 * BRAKE_KNOWN; i++) {
-		snprintf(name, sizeof name, "u%d", i);
-		brake_succeeded(b, &a, name, 5000 + i);
-	}
-	int64_t now = fail_until_banned(b, &a, 6000);
-	assert_true(brake_admits(b, &a, name, now));
-	assert_false(brake_admits(b, &a, "u0", now));
+	memset(longest, 'x', sizeof longest - 1);
+	longest[sizeof longest - 1] = '\0';
+	brake_failed(b, &a, longest, 1, 5000);
+	brake_succeeded(b, &a, "anna", 5000);
+	for (unsigned i = 0; i < 3 * BRAKE_NAMES; i++)
+		brake_failed(b, &a, name_of(i), 1, 5000);
+	int64_t now = fail_until_banned(b, &a, 5000);
+	assert_true(brake_admits(b, &a, "anna", now));
+	for (unsigned i = 0; i < 3 * BRAKE_NAMES; i++)
+		brake_succeeded(b, &a, name_of(i), 6000 + i);
+	assert_true(brake_admits(b, &a, name_of(3 * BRAKE_NAMES - 1), now));
+	assert_false(brake_admits(b, &a, "anna", now));
 	for (unsigned i = 0; i < 2 * BRAKE_ADDRESSES; i++) {
 		struct ip_addr x = address("10.1.0.0");
 		x.b[14] = (unsigned char)(i >> 8);
 		x.b[15] = (unsigned char)i;
-		brake_failed(b, &x, NULL, 1, 7000 + i);
+		brake_failed(b, &x, "y", 1, 7000 + i);
 	}
-	assert_true(brake_admits(b, &a, "u0", now)); /* pushed out by others */
+	assert_true(brake_admits(b, &a, "anna", now)); /* pushed out by others */
 	brake_free(&b);
 }
 
@@ -145,10 +181,10 @@ static void one_network_of_ipv6_is_one_address(void **state)
 	int64_t now = fail_until_banned(b, &x, 5000);
 
 	(void)state;
-	assert_false(brake_admits(b, &y, NULL, now));
-	assert_true(brake_admits(b, &z, NULL, now));
+	assert_false(brake_admits(b, &y, "anna", now));
+	assert_true(brake_admits(b, &z, "anna", now));
 	now = fail_until_banned(b, &lan, 5000);
-	assert_true(brake_admits(b, &lan2, NULL, now));
+	assert_true(brake_admits(b, &lan2, "anna", now));
 	brake_free(&b);
 }
 
@@ -156,6 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(answers_take_longer_and_longer),
+	    cmocka_unit_test(a_name_is_banned_at_an_address),
 	    cmocka_unit_test(an_address_is_banned_for_a_while),
 	    cmocka_unit_test(bans_grow_to_an_hour_and_are_forgotten),
 	    cmocka_unit_test(whoever_logged_in_well_there_is_not_banned),
