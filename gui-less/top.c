@@ -212,18 +212,18 @@ static bool terminal_is_gone(void)
 	return poll(p, 2, 0) > 0 && (p[0].revents != 0 || (p[1].revents & (POLLHUP | POLLERR)) != 0);
 }
 
-/* A signal must not leave the terminal as curses has set it. */
+/* A signal must not leave the terminal as curses has set it: it ends the loop first. */
+static volatile sig_atomic_t ended_by;
+
 static void on_signal(int number)
 {
-	endwin();
-	signal(number, SIG_DFL);
-	raise(number);
+	ended_by = number;
 }
 
 static void catch_signals(void)
 {
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-	struct sigaction now, ours = {.sa_handler = on_signal, .sa_flags = SA_NODEFER};
+	struct sigaction now, ours = {.sa_handler = on_signal};
 
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		/* Who started us under nohup means it. */
@@ -236,7 +236,7 @@ static void watch(struct top *t, const struct catcher *c)
 	int64_t next = 0;
 	int nothing = 0; /* in a row */
 
-	for (;;) {
+	while (ended_by == 0) {
 		if (clock_mono_ms() >= next) {
 			top_refresh(t);
 			take_caught(c, t);
@@ -283,5 +283,9 @@ int ctl_top(const struct ctl_options *o, int argc, char **argv)
 	delscreen(screen);
 	release_stderr(&c);
 	top_forget(&t);
+	if (ended_by != 0) {
+		signal(ended_by, SIG_DFL);
+		raise(ended_by);
+	}
 	return 0;
 }

@@ -111,9 +111,7 @@ static void write_report(struct digest *g, int64_t owed)
 
 	*w = (struct writing){g, config_ref(g->config), owed};
 	g->busy = true;
-	/* From the same time of the day before, which is 23 or 25 hours ago where the clocks were changed. */
-	int64_t from = schedule_at_owed(&g->config->daily_report.at, 1, 0, owed - 1);
-	digest_gather(&g->d, g->config, from, owed, on_gathered, w);
+	digest_gather(&g->d, g->config, schedule_at_before(&g->config->daily_report.at, owed), owed, on_gathered, w);
 }
 
 static void forget_text(void *arg, enum db_outcome outcome, const struct err *e)

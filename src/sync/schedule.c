@@ -82,3 +82,8 @@ int64_t schedule_at_owed(const struct config_time_of_day *at, size_t n, int64_t 
 		}
 	return best;
 }
+
+int64_t schedule_at_before(const struct config_time_of_day *at, int64_t t)
+{
+	return schedule_at_owed(at, 1, INT64_MIN, t - 1);
+}

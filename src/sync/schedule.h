@@ -24,5 +24,7 @@ int64_t schedule_at_next(const struct config_time_of_day *at, size_t n, int64_t 
 /* The latest `at` moment that came after `served` and not after now: however many were missed, one is owed. 0 = none.
  * A `served` in the future (the clock was set back) counts as now. */
 int64_t schedule_at_owed(const struct config_time_of_day *at, size_t n, int64_t served, int64_t now);
+/* The same time of the day before t, which is one of its moments: 23 or 25 hours ago where the clocks were changed. */
+int64_t schedule_at_before(const struct config_time_of_day *at, int64_t t);
 
 #endif

@@ -145,11 +145,26 @@ static void test_moments(void **state)
 	assert_int_equal(schedule_moment(-1, 12, 0), utc("1969-12-31 11:00"));
 }
 
+/* One report begins where the last one ended. */
+static void test_the_day_before(void **state)
+{
+	const struct config_time_of_day seven = {7, 0}, half_past_two = {2, 30};
+
+	(void)state;
+	zone(BERLIN);
+	assert_int_equal(schedule_at_before(&seven, utc("2026-03-29 05:00")), utc("2026-03-28 06:00"));
+	assert_int_equal(schedule_at_before(&seven, utc("2026-10-25 06:00")), utc("2026-10-24 05:00"));
+	assert_int_equal(schedule_at_before(&seven, utc("2026-06-10 05:00")), utc("2026-06-09 05:00"));
+	assert_int_equal(schedule_at_before(&half_past_two, utc("2026-03-29 01:30")), utc("2026-03-28 01:30"));
+	assert_int_equal(schedule_at_before(&half_past_two, utc("2026-03-30 00:30")), utc("2026-03-29 01:30"));
+	assert_int_equal(schedule_at_before(&half_past_two, utc("2026-10-26 01:30")), utc("2026-10-25 00:30"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every),       cmocka_unit_test(test_at),      cmocka_unit_test(test_no_at),
-	    cmocka_unit_test(test_summer_time), cmocka_unit_test(test_moments),
+	    cmocka_unit_test(test_summer_time), cmocka_unit_test(test_moments), cmocka_unit_test(test_the_day_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

