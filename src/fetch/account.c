@@ -15,9 +15,18 @@
 #include <strings.h>
 
 /* A provider's own limit of a listing is a round or a large number. */
+enum { PATIENCE_MS = 15 * 60 * 1000 }; /* of one collection with messages that break its sessions */
 enum { LARGE_LISTING = 200, ROUND_LISTING = 50 };
 static const char refused_greeting[] = "the server refuses this connection";
-enum { FAILURES_TOLD = 3, LATER_ENOUGH = 10, UNSURE_ENOUGH = 2, ROUNDS_MOST = 100, STOP_MS = 3600 * 1000 };
+enum {
+	FAILURES_TOLD = 3,
+	LATER_ENOUGH = 10,
+	UNSURE_ENOUGH = 2,
+	ROUNDS_MOST = 100,
+	BREAKS_MOST = 20,
+	FRUITLESS_MOST = 3,
+	STOP_MS = 3600 * 1000
+};
 
 void account_free(struct account **ap)
 {
@@ -27,6 +36,8 @@ void account_free(struct account **ap)
 	if (a == NULL)
 		return;
 	strlist_free(&a->avoid);
+	strlist_free(&a->tried);
+	free(a->broke);
 	outside_memory_unref(&a->memory);
 	free(a->aged_from);
 	free(a->busy_host);
@@ -98,13 +109,30 @@ static bool no_second_look(const struct account *a)
 	return no;
 }
 
+void account_begin(struct account *a)
+{
+	strlist_free(&a->tried);
+	free(a->broke);
+	a->broke = NULL;
+	a->breaks = a->fruitless = 0;
+	a->began_ms = clock_mono_ms();
+}
+
+bool account_may_follow(const struct account *a)
+{
+	return !a->delays && clock_mono_ms() - a->began_ms < PATIENCE_MS && a->rounds < ROUNDS_MOST &&
+	       a->breaks < BREAKS_MOST && a->fruitless < FRUITLESS_MOST && !no_second_look(a);
+}
+
 bool account_again(const struct account *a, const struct session_result *r)
 {
 	if (a->config == NULL || !a->config->enabled || a->fetcher->stopping || r->login_delay > 0 ||
-	    a->rounds >= ROUNDS_MOST || no_second_look(a))
+	    a->refused_again || !account_may_follow(a))
 		return false;
+	if (r->more && (r->outcome == SESSION_WELL || r->outcome == SESSION_LATER || r->broke))
+		return true;
 	/* Copies of what is known are nothing new. */
-	return r->outcome == SESSION_WELL && r->stored > r->copies && may_be_cut_short(a, r->listed);
+	return a->went_well && r->stored > r->copies && may_be_cut_short(a, r->listed);
 }
 
 static bool refused(const struct session_result *r)
@@ -121,14 +149,35 @@ static bool refused(const struct session_result *r)
 	}
 }
 
+/* The sync was not whole, though what followed went well. */
+static void own_up(struct account *a, struct session_result *r)
+{
+	if (a->broke == NULL || r->outcome != SESSION_WELL)
+		return;
+	r->outcome = SESSION_LATER;
+	r->text = a->broke;
+}
+
 /* A session that only looks again is none that has to succeed: what it was to find comes with the next sync. */
 struct session_result account_judge(struct account *a, const struct session_result *r)
 {
 	struct session_result judged = *r;
 
+	a->went_well = r->outcome == SESSION_WELL;
+	a->delays = r->entered && r->login_delay > 0;
+	if (r->broke) {
+		a->breaks++;
+		if (!r->expected)
+			a->fruitless = r->stored + r->deleted > 0 ? 0 : a->fruitless + 1;
+		free(a->broke);
+		a->broke = xstrdup(r->text);
+	}
+
 	a->refused_again = a->rounds > 1 && !r->entered && refused(r);
-	if (!a->refused_again)
+	if (!a->refused_again) {
+		own_up(a, &judged);
 		return judged;
+	}
 	if (a->config != NULL && !lists_parts(a->config->login.host)) {
 		char *server = server_of(a);
 
@@ -138,6 +187,7 @@ struct session_result account_judge(struct account *a, const struct session_resu
 	log_info("fetch.no_second_look", kv_s("account", a->label), kv_s("reply", r->text));
 	judged.outcome = SESSION_WELL;
 	judged.text = "";
+	own_up(a, &judged);
 	return judged;
 }
 
@@ -260,6 +310,8 @@ void account_learn(struct account *a, const struct session_result *r)
 		a->held = true;
 	} else if (r->outcome == SESSION_WELL) {
 		learn_success(a, r);
+	} else if (r->broke || a->went_well) { /* a letter of its own names the message */
+		a->failures = a->unsure = 0;
 	} else if (r->outcome != SESSION_STOPPED) {
 		learn_failure(a, r);
 	}

@@ -17,11 +17,8 @@ struct ledger_key facts_key(const struct facts *f)
 
 char *facts_name(const struct facts *f, enum fact_name n)
 {
-	static const char *const names[] = {[FACT_VISITED] = "visited",
-	                                    [FACT_HOLD] = "hold",
-	                                    [FACT_RESUME] = "resume",
-	                                    [FACT_TOLD] = "told",
-	                                    [FACT_COPIES] = "copies"};
+	static const char *const names[] = {[FACT_VISITED] = "visited", [FACT_HOLD] = "hold", [FACT_RESUME] = "resume",
+	                                    [FACT_TOLD] = "told",       [FACT_HARD] = "hard", [FACT_COPIES] = "copies"};
 
 	return xasprintf("fetch.%s.%s/%s", names[n], f->host, f->user);
 }
@@ -65,6 +62,11 @@ int facts_load(struct db_conn *c, struct facts *f, struct err *e)
 	if (get_flag(c, f, FACT_VISITED, &f->visited, e) != 0 || get_flag(c, f, FACT_HOLD, &f->hold, e) != 0 ||
 	    get_flag(c, f, FACT_TOLD, &f->told, e) != 0 || get_flag(c, f, FACT_COPIES, &f->copied, e) != 0)
 		return -1;
+	char *hard;
+	if (get(c, f, FACT_HARD, &hard, e) != 0)
+		return -1;
+	hard_read(&f->hard, hard);
+	free(hard);
 	return get(c, f, FACT_RESUME, &f->resume, e);
 }
 
@@ -134,6 +136,7 @@ void facts_free(struct facts *f)
 	free(f->user);
 	free(f->resume);
 	free(f->from);
+	hard_free(&f->hard);
 	ledger_records_free(&f->records);
 	*f = (struct facts){0};
 }

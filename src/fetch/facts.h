@@ -3,6 +3,7 @@
 #define OFM_FETCH_FACTS_H
 
 #include "config/config.h"
+#include "fetch/hard.h"
 #include "fetch/listing.h"
 #include "store/ledger.h"
 
@@ -11,6 +12,7 @@ enum fact_name {
 	FACT_HOLD,    /* held: postmaster was told, and must decide */
 	FACT_RESUME,  /* how a hold ends: "known" or "all" */
 	FACT_TOLD,    /* postmaster was told that it fails */
+	FACT_HARD,    /* messages that are not handed out: hard.h */
 	FACT_COPIES   /* what was known came under new names, and was stored a second time */
 };
 
@@ -21,6 +23,7 @@ struct facts {
 	char *from;                    /* where the next look for aged records begins */
 	bool visited, hold, told, copied;
 	char *resume; /* NULL: as usual */
+	struct hard_list hard;
 };
 
 /* Copies the key; nothing is read yet. */

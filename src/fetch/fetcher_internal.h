@@ -35,9 +35,15 @@ struct account { /* one [account …], across reloads: either idle, or waiting f
 	int64_t hold_ms;             /* mono: waits in line until then at least */
 	struct awaiting *awaiting;
 	size_t nawaiting;
-	bool listed;        /* in the configuration that is being taken over */
-	unsigned rounds;    /* sessions of this collection so far */
-	bool refused_again; /* the last of them was a second one, and was not let in */
+	bool listed;                /* in the configuration that is being taken over */
+	unsigned rounds;            /* sessions of this collection so far */
+	int64_t began_ms;           /* mono */
+	struct strlist tried;       /* messages that broke one of them */
+	char *broke;                /* how the first that broke ended; NULL: none did */
+	unsigned breaks, fruitless; /* how many broke; in a row, without having brought anything */
+	bool went_well;             /* the last session, whatever those before it did */
+	bool delays;                /* the server wants time between log-ins */
+	bool refused_again;         /* the last of them was a second one, and was not let in */
 	/* of the session under way or the last one (servers.c) */
 	unsigned company; /* sessions at the same server when it began */
 	bool accompanied; /* others were under way there with it */
@@ -93,6 +99,10 @@ void account_progress(struct account *a, const char *state, uint64_t bytes, cons
 struct session_result account_judge(struct account *a, const struct session_result *r);
 /* A session has ended: notes what follows for the next, and tells postmaster what he must know. */
 void account_learn(struct account *a, const struct session_result *r);
+/* Whether another session may follow in the same sync, should there be something left to do. */
+bool account_may_follow(const struct account *a);
+/* A collection begins. */
+void account_begin(struct account *a);
 /* Whether the same sync should look again at once. */
 bool account_again(const struct account *a, const struct session_result *r);
 /* mono ms before which this account is left alone. */

@@ -24,16 +24,19 @@ struct pick {
 	char *key;  /* its name in the ledger; NULL until the digest is known */
 	const struct ledger_record *rec;
 	enum pick_action action;
-	bool twice;   /* its UIDL is not its own */
-	bool deleted; /* the session's note: the server said +OK to DELE */
-	bool brake;   /* unknown, and nearly all that was known is gone: is it one of those? */
-	bool curious; /* over max_bytes: its header is asked for to tell whose it is, and decides nothing */
-	bool large;   /* newly found to be over max_bytes, and not told yet */
-	char *title;  /* the session's note: of a large one, whose it is and what about; may be NULL */
-	bool check;   /* whether it is the recorded one is seen once it is fetched */
-	bool sought;  /* its header is asked for: it may be one that vanished under another name */
-	bool copy;    /* fetched, and most likely collected before under another name */
-	bool unique;  /* no other message has this header */
+	bool twice;    /* its UIDL is not its own */
+	bool deleted;  /* the session's note: the server said +OK to DELE */
+	bool brake;    /* unknown, and nearly all that was known is gone: is it one of those? */
+	bool curious;  /* over max_bytes: its header is asked for to tell whose it is, and decides nothing */
+	bool large;    /* newly found to be over max_bytes, and not told yet */
+	char *title;   /* the session's note: of a large one, whose it is and what about; may be NULL */
+	bool check;    /* whether it is the recorded one is seen once it is fetched */
+	bool sought;   /* its header is asked for: it may be one that vanished under another name */
+	bool asked;    /* the session's note: RETR or TOP is under way */
+	bool last;     /* the session's note: fetched behind all others, alone */
+	bool hopeless; /* the session's note: left for good; its header is asked for to tell whose it is */
+	bool copy;     /* fetched, and most likely collected before under another name */
+	bool unique;   /* no other message has this header */
 	unsigned char digest[DIGEST_SIZE]; /* all zero: not known */
 	struct digest_old old;             /* only where there are records */
 	int64_t arrived;                   /* wall seconds, -1: not known */
@@ -89,6 +92,7 @@ struct picks {
 	size_t ncommitted; /* the session's note: so many are in the ledger */
 	size_t nlarge;     /* newly found to be over max_bytes */
 	size_t ncurious;
+	size_t nhopeless; /* to be told */
 };
 
 /* Takes the listing's UIDLs; borrows records and rules->avoid for the life of p. */

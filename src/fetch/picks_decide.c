@@ -295,7 +295,9 @@ void picks_top(struct picks *p, size_t i, struct slice head)
 
 	read_header(p, k, head);
 	k->arrived = digest_arrival(head);
-	if (k->curious)
+	if (k->hopeless)
+		k->action = PICK_LEAVE;
+	else if (k->curious)
 		leave_large(p, k);
 	else
 		reconsider(p, k);
@@ -305,6 +307,10 @@ void picks_no_top(struct picks *p, size_t i)
 {
 	struct pick *k = &p->v[i];
 
+	if (k->hopeless) {
+		k->action = PICK_LEAVE;
+		return;
+	}
 	if (k->curious) {
 		leave_large(p, k);
 		return;

@@ -182,6 +182,7 @@ static void begin_session(struct account *a)
 	    .clock = &f->clock,
 	    .avoid = &a->avoid,
 	    .titling = &a->titling,
+	    .tried = &a->tried,
 	    .memory = a->memory,
 	    .aged_from = &a->aged_from,
 	    .entered = on_entered,
@@ -204,6 +205,9 @@ static void begin_session(struct account *a)
 	a->rounds = a->again_ms != 0 ? a->rounds + 1 : 1;
 	a->again_ms = a->hold_ms = 0;
 	servers_begin(a);
+	if (a->rounds == 1)
+		account_begin(a);
+	setup.may_follow = account_may_follow(a);
 	a->done = a->total = 0;
 	a->session = session_start(&setup);
 }

@@ -107,6 +107,9 @@ static void report_and_free(void *arg)
 	    .bytes = s->heard,
 	    .copies = s->copies,
 	    .entered = s->entered,
+	    .broke = s->broke,
+	    .expected = s->expected,
+	    .more = s->more,
 	    .login_delay = s->caps.login_delay,
 	    .told = s->facts.told,
 	    .login_refused = s->login_refused,
@@ -142,6 +145,8 @@ void session_end(struct session *s, enum session_outcome o, const char *text)
 {
 	if (s->phase == PHASE_ENDED)
 		return;
+	if (o == SESSION_LATER || o == SESSION_FAILED)
+		session_blame(s);
 	session_note(s, o, text);
 	session_set_phase(s, PHASE_ENDED);
 	hang_up(s);

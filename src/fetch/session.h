@@ -47,6 +47,9 @@ struct session_result {
 	uint64_t stored, deleted, bytes;
 	uint64_t copies;        /* of the stored: most likely known before, under another name */
 	bool entered;           /* the server let us in */
+	bool broke;             /* by a message that is not handed out */
+	bool expected;          /* and that had done so before */
+	bool more;              /* another session in this sync has something to do */
 	int64_t login_delay;    /* seconds that the server wants between log-ins */
 	bool told;              /* postmaster was told of a failure earlier, and not yet of its end */
 	bool login_refused;     /* the server's words at the log-in are what went wrong */
@@ -68,8 +71,11 @@ struct session_setup { /* all borrowed; account belongs to rules->config */
 	bool patient;   /* silence is the server's habit, not a sign of broken pipelining */
 	struct clock_watch *clock;
 	struct strlist *avoid; /* ledger keys of messages that broke a session; may grow; outlives the session */
-	bool *titling;         /* a large message's header was asked for and never came; outlives the session */
-	char **aged_from;      /* where the look for aged records goes on; NULL at first; outlives the session */
+	struct strlist
+	    *tried;      /* names of messages that broke a session of this collection; may grow; outlives the session */
+	bool may_follow; /* another session of this collection may follow */
+	bool *titling;   /* a large message's header was asked for and never came; outlives the session */
+	char **aged_from; /* where the look for aged records goes on; NULL at first; outlives the session */
 	struct outside_memory *memory; /* of the looks at this mailbox before, under these settings; NULL = none */
 	void (*entered)(void *arg);    /* the server has let it in */
 	void (*progress)(void *arg, const char *state, uint64_t done, uint64_t total, uint64_t bytes);

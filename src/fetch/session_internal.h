@@ -66,6 +66,12 @@ struct session {
 	uint64_t storing_bytes, total, done;
 	bool *kept; /* of each pick: stored in this session */
 	bool no_room;
+	bool unstored; /* something retrieved is not stored: no QUIT, which some servers take for a receipt */
+	bool lasts;    /* the others are here: now those that come last */
+	bool came_through, heads_came; /* some message did; some header */
+	bool blameless;                /* no message is to blame for the end */
+	bool expected;                 /* it was a message that had done so before */
+	bool broke, more;              /* a message broke the session; another session has something to do */
 
 	enum session_outcome outcome;
 	struct buf text;
@@ -110,6 +116,14 @@ void session_kept(struct session *s, size_t i);
 /* Replies are missing or out of place: what was stored in this session may stand under another message's name. Headers
  * are compared before anything is deleted by its record. */
 void session_doubt(struct session *s);
+/* ---- session_hard.c: messages that are not handed out ---- */
+void session_blame(struct session *s); /* the connection is lost: by which message? */
+void session_on_refused(struct session *s, size_t pick, struct slice text);
+void session_on_answered(struct session *s, size_t pick, bool head);
+void session_no_longer_hard(struct session *s, size_t pick);
+bool session_skips_top(const struct session *s, size_t pick);
+bool session_arrange(struct session *s);   /* what comes last, and what is left; true: there are headers to ask for */
+bool session_tidy_hard(struct session *s); /* true: there is something to save */
 
 /* Events of the client, by verb. */
 void session_on_login(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text);

@@ -301,6 +301,11 @@ void session_look(struct session *s)
 	size_t i;
 
 	while (s->looking < POP3_WINDOW && (i = next_to_look(s)) < s->picks.n) {
+		if (session_skips_top(s, i)) {
+			picks_no_top(&s->picks, i);
+			continue;
+		}
+		s->picks.v[i].asked = true;
 		session_queue(s, POP3_TOP, i, TOP_EXPECT);
 		*s->setup.titling |= s->picks.v[i].curious;
 		s->looking++;
@@ -310,6 +315,11 @@ void session_look(struct session *s)
 		return;
 	if (s->picks.hold) {
 		quit_held(s);
+		return;
+	}
+	if (session_arrange(s)) {
+		s->cursor = 0;
+		session_look(s);
 		return;
 	}
 	if (s->picks.ncurious > 0) /* all were answered */
@@ -326,6 +336,7 @@ void session_on_top(struct session *s, const struct pop3_command *cmd, bool ok)
 	if (ok)
 		return;
 	s->looking--;
+	s->picks.v[cmd->tag].asked = false;
 	picks_no_top(&s->picks, cmd->tag);
 }
 
@@ -368,8 +379,9 @@ void session_on_top_end(struct session *s, const struct pop3_command *cmd)
 	struct pick *k = &s->picks.v[cmd->tag];
 
 	s->looking--;
+	session_on_answered(s, cmd->tag, true);
 	picks_top(&s->picks, cmd->tag, buf_slice(&s->head));
-	if (k->large)
+	if (k->large || k->hopeless)
 		k->title = title_of(buf_slice(&s->head));
 	buf_clear(&s->head);
 }

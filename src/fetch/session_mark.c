@@ -15,6 +15,8 @@ struct marks { /* one commit */
 	struct facts key; /* host and user alone */
 	struct picks_change *v;
 	size_t n;
+	bool hard; /* the messages that are not handed out have changed */
+	char *hard_text;
 	bool listed; /* from a listing: the mailbox was visited, and a resumption is over */
 	enum session_phase next;
 };
@@ -28,6 +30,8 @@ static int apply(struct db_conn *c, void *arg, struct err *e)
 	for (size_t i = 0; i < m->n && rc == 0; i++)
 		rc =
 		    m->v[i].remove ? ledger_remove(c, &key, m->v[i].rec.uidl, e) : ledger_put(c, &key, &m->v[i].rec, e);
+	if (rc == 0 && m->hard)
+		rc = facts_set(c, &m->key, FACT_HARD, m->hard_text, e);
 	if (rc != 0 || !m->listed)
 		return rc;
 	if (facts_set(c, &m->key, FACT_VISITED, "yes", e) != 0 || facts_set(c, &m->key, FACT_RESUME, NULL, e) != 0)
@@ -42,6 +46,7 @@ static void marks_free(void *arg)
 	for (size_t i = 0; i < m->n; i++)
 		free(m->v[i].rec.uidl);
 	free(m->v);
+	free(m->hard_text);
 	facts_free(&m->key);
 	free(m);
 }
@@ -160,13 +165,34 @@ static void report_large(struct session *s, struct acceptance *a)
 	buf_free(&list);
 }
 
-static void submit_with_report(struct session *s, struct marks *m)
+static void report_hopeless(struct session *s, struct acceptance *a)
+{
+	const struct config_account *account = s->account;
+	struct buf list;
+
+	buf_init(&list, 64 * 1024);
+	for (size_t i = 0; i < s->picks.n; i++)
+		s->picks.v[i].large = s->picks.v[i].hopeless;
+	list_large(s, &list);
+	const struct letter_value values[] = {{"account", account->label},
+	                                      {"user", account->login.user},
+	                                      {"host", account->login.host},
+	                                      {"list", buf_str(&list)},
+	                                      {NULL, NULL}};
+	report_add(a, s->rules->config, LETTER_NOT_HANDED_OUT, values);
+	buf_free(&list);
+}
+
+static void submit_with_report(struct session *s, struct marks *m, bool large, bool hopeless)
 {
 	struct told *t = xmalloc(sizeof *t);
 	struct acceptance *a = acceptance_new(s->setup.deps->delivery, s->setup.lane);
 
 	*t = (struct told){s, m->next};
-	report_large(s, a);
+	if (large)
+		report_large(s, a);
+	if (hopeless)
+		report_hopeless(s, a);
 	acceptance_extra(a, apply, NULL, m, marks_free);
 	session_under_way(s);
 	acceptance_commit(&a, on_told, t);
@@ -178,9 +204,10 @@ void session_mark(struct session *s, enum session_phase next)
 	/* All that was there is listed under its name: should the names change one day, that may pass once again. */
 	bool stable = s->facts.copied && p->nopen > 0 && p->nvanished == 0;
 	bool listed = next == PHASE_COLLECTING && (!s->facts.visited || s->facts.resume != NULL || stable);
-	bool large = p->nlarge > 0;
+	bool large = p->nlarge > 0, hopeless = p->nhopeless > 0;
+	bool hard = next == PHASE_COLLECTING && session_tidy_hard(s);
 
-	if (p->ncommitted == p->nchanges && !listed) {
+	if (p->ncommitted == p->nchanges && !listed && !hard) {
 		go_on(s, next);
 		return;
 	}
@@ -188,11 +215,13 @@ void session_mark(struct session *s, enum session_phase next)
 	for (size_t i = p->ncommitted; i < p->nchanges; i++)
 		add(m, p->changes[i].remove, p->changes[i].rec);
 	m->listed = listed;
+	m->hard = hard;
+	m->hard_text = hard ? hard_text(&s->facts.hard) : NULL;
 	p->ncommitted = p->nchanges;
-	p->nlarge = 0;
+	p->nlarge = p->nhopeless = 0;
 	session_set_phase(s, next == PHASE_COLLECTING ? PHASE_MARKING : PHASE_REMARKING);
-	if (large)
-		submit_with_report(s, m);
+	if (large || hopeless)
+		submit_with_report(s, m, large, hopeless);
 	else
 		submit(s, m);
 }

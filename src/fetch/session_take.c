@@ -28,9 +28,25 @@ static void mind_backlog(struct session *s)
 
 static size_t next_to_fetch(struct session *s)
 {
-	while (s->cursor < s->picks.n && s->picks.v[s->cursor].action != PICK_RETR)
+	const struct pick *v = s->picks.v;
+
+	while (s->cursor < s->picks.n && (v[s->cursor].action != PICK_RETR || v[s->cursor].last != s->lasts))
 		s->cursor++;
 	return s->cursor;
+}
+
+/* All others are stored: now those that broke a session before, one by one. */
+static void turn_to_the_last(struct session *s)
+{
+	if (s->lasts)
+		return;
+	s->lasts = true;
+	s->cursor = 0;
+}
+
+static size_t window(const struct session *s)
+{
+	return s->lasts ? 1 : POP3_WINDOW;
 }
 
 static void out_of_room(struct session *s)
@@ -56,7 +72,7 @@ static void ask_for_more(struct session *s)
 	size_t i;
 
 	while (!s->stopping && !s->no_room &&
-	       pop3_client_outstanding(s->client) + pop3_client_queued(s->client) < POP3_WINDOW &&
+	       pop3_client_outstanding(s->client) + pop3_client_queued(s->client) < window(s) &&
 	       (i = next_to_fetch(s)) < s->picks.n) {
 		uint64_t size = s->picks.v[i].size;
 
@@ -68,6 +84,7 @@ static void ask_for_more(struct session *s)
 			leave_too_large(s, &s->picks.v[i]);
 			continue;
 		}
+		s->picks.v[i].asked = true;
 		session_queue(s, POP3_RETR, i, size);
 		s->cursor++;
 	}
@@ -85,8 +102,14 @@ void session_collect(struct session *s)
 {
 	count_total(s);
 	ask_for_more(s);
-	if (s->no_room && pop3_client_outstanding(s->client) > 0) {
+	if (s->phase == PHASE_COLLECTING && pop3_client_outstanding(s->client) + pop3_client_queued(s->client) == 0 &&
+	    s->storing == 0) {
+		turn_to_the_last(s);
+		ask_for_more(s);
+	}
+	if (s->unstored || (s->no_room && pop3_client_outstanding(s->client) > 0)) {
 		/* What is under way would only be thrown away. What was stored is deleted next time. */
+		s->blameless = true;
 		session_end(s, SESSION_LATER, "no room on this machine's disk");
 		return;
 	}
@@ -118,11 +141,14 @@ static void on_stored(void *arg, enum acceptance_result r)
 		s->done++;
 		picks_stored(&s->picks, t.pick);
 		session_kept(s, t.pick);
+		session_no_longer_hard(s, t.pick);
 		session_progress(s);
 	} else if (r == ACCEPT_NO_SPACE || r == ACCEPT_DISK_ERROR) {
+		s->unstored = true;
 		if (s->phase != PHASE_ENDED)
 			out_of_room(s);
 	} else {
+		s->blameless = true;
 		session_end(s, SESSION_LATER, "the database may have lost a message: it is fetched again");
 	}
 	mind_backlog(s);
@@ -259,6 +285,7 @@ void session_on_retr(struct session *s, const struct pop3_command *cmd, bool ok,
 		return;
 	}
 	s->refused++;
+	session_on_refused(s, cmd->tag, text);
 	buf_init(&why, 1024);
 	buf_printf(&why, "the server refuses to hand out message %u: ", (unsigned)cmd->number);
 	text_escape(&why, text, 300);
@@ -283,6 +310,7 @@ static void cut(struct session *s, const struct pick *k)
 
 	if (k->key != NULL && s->setup.avoid->n < AVOID_MOST)
 		strlist_add(s->setup.avoid, k->key);
+	s->blameless = true;
 	buf_init(&why, 256);
 	buf_printf(&why, "message %u is far larger than the server said; it is left alone until the next reload",
 	           (unsigned)k->number);
@@ -312,6 +340,7 @@ static void take(struct session *s, size_t i)
 	s->gather = NULL;
 	if (gather_failed(g)) {
 		gather_free(&g);
+		s->unstored = true;
 		out_of_room(s);
 		return;
 	}
@@ -334,6 +363,11 @@ void session_on_body_end(struct session *s, const struct pop3_command *cmd)
 {
 	if (cmd->verb == POP3_TOP)
 		session_on_top_end(s, cmd);
-	else if (s->gather != NULL && !s->no_room)
-		take(s, cmd->tag);
+	else if (s->gather != NULL) {
+		session_on_answered(s, cmd->tag, false);
+		if (s->no_room)
+			s->unstored = true;
+		else
+			take(s, cmd->tag);
+	}
 }

@@ -137,6 +137,21 @@ static const struct letter letters[LETTER_KINDS] = {
           "({limit} КиБ). В ящик {user} оно положено.\n\n"
           "Если такие письма тоже нужно пересылать, увеличьте max_message_kib. О каждом пользователе\n"
           "сообщается один раз; в журнале работы на каждое письмо есть строка `forward.skipped`.\n"}},
+    [LETTER_NOT_HANDED_OUT] =
+        {{"Mail that the provider does not hand out",
+          "Account \"{account}\": {user} on {host}\n\n"
+          "These messages could not be retrieved in several tries: the server refuses them, or breaks\n"
+          "the connection off each time. They stay there, and are not mentioned again:\n\n"
+          "{list}\n"
+          "All other mail is collected. Read these there, or delete them, or ask the provider to\n"
+          "repair them. They are tried again from time to time.\n"},
+         {"Провайдер не отдаёт письма",
+          "Ящик «{account}»: {user} на {host}\n\n"
+          "Эти письма не удалось получить за несколько попыток: сервер отказывает или каждый раз\n"
+          "обрывает связь. Они остаются там, больше о них не сообщается:\n\n"
+          "{list}\n"
+          "Остальная почта собирается. Прочтите эти письма там, удалите их или попросите провайдера\n"
+          "исправить их. Время от времени попытки повторяются.\n"}},
     [LETTER_RUNAWAY] = {{"A sorting rule ran away",
                          "The pattern of [rule {rule}]\n\n  {pattern}\n\n"
                          "ran into the limits on a message of account \"{account}\" (UIDL {uidl}), and counted as no\n"

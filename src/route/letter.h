@@ -19,6 +19,7 @@ enum letter_kind {
 	LETTER_HELD,           /* account user host */
 	LETTER_TOO_LARGE,      /* account user host limit list */
 	LETTER_NOT_FORWARDED,  /* user limit */
+	LETTER_NOT_HANDED_OUT, /* account user host list */
 	LETTER_RUNAWAY,        /* rule pattern account uidl */
 	LETTER_RELAY_LOGIN,    /* host port why mend waiting */
 	LETTER_RELAY_DOWN,     /* host port why mend waiting */

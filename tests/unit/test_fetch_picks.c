@@ -326,7 +326,6 @@ static void test_a_record_is_taken_over_once(void **state)
 
 #define WITH_ID(id, more) more "Subject: s\r\nMessage-ID: <" id "@x>\r\n\r\n"
 
-/* A record whose message was fetched with this header. */
 static void set_digest(struct ledger_records *r, const char *uidl, const char *head)
 {
 	struct ledger_record *rec = (struct ledger_record *)ledger_find(r, slice_of(uidl));
@@ -432,7 +431,6 @@ static void test_copies_once_and_then_a_hold(void **state)
 	}
 }
 
-/* The new size is recorded: no header is asked for twice. */
 static void test_another_size_is_recorded(void **state)
 {
 	struct picks_rules r = rules();
