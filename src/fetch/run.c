@@ -125,7 +125,9 @@ static void settle_with(struct account *a, enum session_outcome o)
 /* What went wrong is the server's with too many of us or with pipelining: no news for anybody yet. */
 static bool once_more(struct account *a, const struct session_result *r)
 {
-	bool crowded = servers_crowded(a, r), lock_step = !crowded && servers_try_lock_step(a, r);
+	/* With nobody else of ours there, a second log-in is refused for following the first. */
+	bool second = a->rounds > 1 && !a->accompanied && !a->let_in;
+	bool crowded = !second && servers_crowded(a, r), lock_step = !crowded && servers_try_lock_step(a, r);
 
 	return usable(a) && (crowded || lock_step);
 }
