@@ -1,11 +1,14 @@
 """Every refused recipient stands in exactly one bounce that its sender has, whatever relay, disk, signals and operators do
 meanwhile: each recipient is delivered, bounced, dropped or still queued, and nothing of it twice."""
+import errno
 import json
 import random
 import threading
+import time
 
 import pytest
 
+from crash import shim
 from lib import gateway as gw
 from lib import scratch
 from lib.fickle import Fickle, audit, bounced, kind, slow_disk
@@ -36,10 +39,11 @@ def slow(tmp_path):
     return lambda ms: {**library, "SLOW_DISK_MS": str(ms)} if ms else {}
 
 
-def house(gateway, relay, env, **keys):
+def house(gateway, relay, env, start=True, **keys):
     g = gateway(to(relay.port, **keys) | {"server": {"log_level": "info"}}, start=False)
     g.env = env
-    g.start()
+    if start:
+        g.start()
     return g
 
 
@@ -200,6 +204,63 @@ def test_operator_while_the_bounce_is_on_its_way(gateway, fickle, slow, action):
     r.calm()
     settle(g)
     assert audit(g, [r], everyone, maybe_dropped=everyone if action == "drop" else ()) == []
+
+
+@unsanitized
+def test_held_during_a_commit_is_on_record_when_it_is_answered(gateway, fickle, slow):
+    """What changes while a commit is under way is in the next one."""
+    r = fickle((), limit=1)
+    g = house(gateway, r, slow(200), connections=1)
+    everyone = [f"ok.T{n}@far.example" for n in range(60)]
+    mail(g, *everyone)
+    g.wait_queue(1)
+    r.mood = lambda verb: time.sleep(0.05) if verb == "." else None
+    g.ctl("sync")
+    scratch.wait_for(lambda: len(r.taken) >= 2, 20, g.log)
+    g.ctl_ok("queue", "hold", "all")
+    assert g.json("queue", "list")["messages"][0]["held"]
+    g.restart(kill=True)
+    before = len(r.taken)
+    r.mood = lambda verb: None
+    assert before < 60 and g.json("queue", "list")["messages"][0]["held"]
+    g.sync()
+    assert len(r.taken) == before
+    g.ctl_ok("queue", "release", "all")
+    settle(g)
+    assert audit(g, [r], everyone) == []
+
+
+@unsanitized
+def test_bounces_that_cannot_be_stored_for_a_while_do_not_use_up_the_cap(gateway, fickle, tmp_path):
+    """Each is tried again every three seconds: that is no reason to hold any back, or those that come later."""
+    disk = shim.Shim(tmp_path)
+    r = fickle(CHUNKS)
+    g = house(gateway, r, {}, start=False, connections=1)
+    g.env = disk.env(g.home)
+    disk.arm()
+    g.start()
+    try:
+        everyone = [f"bad.T{n}@far.example" for n in range(400)]
+        with g.smtp() as s:
+            for a in everyone:
+                s.mail("anna@office.lan", [a], gw.message(to=a))
+        g.wait_queue(400, 60)
+        r.mood = lambda verb: disk.fail_from_now(errno.ENOSPC, shim.mask("write", "create")) if verb == "MAIL" else None
+        g.ctl("sync")
+        # Three tries of all of them are more than a day's.
+        scratch.wait_for(lambda: g.log().count(" send.bounce ") >= 1200, 60, lambda: g.log()[-2000:])
+        r.mood = lambda verb: None
+        disk.calm()
+        scratch.wait_for(lambda: not g.json("queue", "list")["messages"], 60, lambda: g.log()[-2000:])
+        mail(g, "bad.later@far.example")
+        settle(g)
+        everyone.append("bad.later@far.example")
+        assert audit(g, [r], everyone) == []
+        assert "Too many bounces today: anna" not in g.subjects("postmaster")
+    finally:
+        disk.calm()
+        g.stop()
+        disk.close()
 
 
 MOODS = {(mood, verb): p for mood, verb, p in [
