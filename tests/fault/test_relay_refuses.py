@@ -115,8 +115,9 @@ def test_refused_before_a_transaction_that_hangs(gateway, fickle, way, kill):
     assert r.taken["ok.T1@far.example"] == 1
 
 
-def test_held_while_waiting_for_a_connection_is_held(gateway, fickle):
-    r = fickle((), hang_s=100, moods={("hang", "MAIL"): 1})
+@pytest.mark.parametrize("way", ["pipelining", "neither"])  # the former has the next one in hand
+def test_held_while_waiting_for_a_connection_is_held(gateway, fickle, way):
+    r = fickle(WAYS[way], hang_s=100, moods={("hang", "MAIL"): 1})
     g = house(gateway, r, {}, connections=1)
     everyone = [f"ok.T{n}@far.example" for n in range(8)]
     for a in everyone:
@@ -167,8 +168,9 @@ def test_held_between_the_transactions_of_one_message(gateway, fickle, way):
     assert r.taken == {a: 1 for a in everyone[:5]}
 
 
-def test_dropped_while_waiting_for_a_connection_is_gone_at_once(gateway, fickle):
-    r = fickle((), hang_s=100, moods={("hang", "MAIL"): 1})
+@pytest.mark.parametrize("way", ["pipelining", "neither"])  # the former has the next one in hand
+def test_dropped_while_waiting_for_a_connection_is_gone_at_once(gateway, fickle, way):
+    r = fickle(WAYS[way], hang_s=100, moods={("hang", "MAIL"): 1})
     g = house(gateway, r, {}, connections=1)
     everyone = [f"ok.T{n}@far.example" for n in range(8)]
     for a in everyone:
