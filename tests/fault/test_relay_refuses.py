@@ -16,7 +16,8 @@ from lib.sending import CHUNKS, mail, states, sync, to
 
 WAYS = {"chunking": CHUNKS, "pipelining": ("PIPELINING",), "neither": (), "chunking alone": ("CHUNKING",)}
 SLOW = (0, 50, 200)
-unsanitized = pytest.mark.skipif(gw.BUILD in ("build-asan", "build-tsan"), reason="a sanitizer wants to be loaded first")
+SANITIZED = gw.BUILD in ("build-asan", "build-tsan")
+unsanitized = pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
 
 
 @pytest.fixture
@@ -35,8 +36,13 @@ def fickle():
 
 @pytest.fixture
 def slow(tmp_path):
-    library = slow_disk(tmp_path)
-    return lambda ms: {**library, "SLOW_DISK_MS": str(ms)} if ms else {}
+    def env(ms):
+        if not ms:
+            return {}
+        if SANITIZED:
+            pytest.skip("a sanitizer wants to be loaded first")
+        return {**slow_disk(tmp_path), "SLOW_DISK_MS": str(ms)}
+    return env
 
 
 def house(gateway, relay, env, start=True, **keys):
@@ -55,7 +61,6 @@ def settle(g, seconds=60):
     scratch.wait_for(empty, seconds, lambda: f"{g.json('queue', 'list')} {g.log()[-3000:]}")
 
 
-@unsanitized
 @pytest.mark.parametrize("ms", [0, 100])
 @pytest.mark.parametrize("way", ["chunking", "pipelining"])
 def test_many_refused_in_the_first_of_two_transactions(gateway, fickle, slow, way, ms):
@@ -68,7 +73,6 @@ def test_many_refused_in_the_first_of_two_transactions(gateway, fickle, slow, wa
     assert len(g.box("anna")) == 1
 
 
-@unsanitized
 @pytest.mark.parametrize("ms", [0, 100])
 @pytest.mark.parametrize("way", WAYS)
 def test_one_refused_in_the_second_of_three_transactions(gateway, fickle, slow, way, ms):
@@ -185,7 +189,6 @@ def test_dropped_while_waiting_for_a_connection_is_gone_at_once(gateway, fickle,
     assert sum(r.taken.values()) <= 1 and not g.box("anna")
 
 
-@unsanitized
 @pytest.mark.parametrize("action", ["hold", "release", "drop", "retry"])
 def test_operator_while_the_bounce_is_on_its_way(gateway, fickle, slow, action):
     """The end of a commit acts on what it committed, not on what an operator has changed meanwhile."""
@@ -208,7 +211,6 @@ def test_operator_while_the_bounce_is_on_its_way(gateway, fickle, slow, action):
     assert audit(g, [r], everyone, maybe_dropped=everyone if action == "drop" else ()) == []
 
 
-@unsanitized
 def test_held_during_a_commit_is_on_record_when_it_is_answered(gateway, fickle, slow):
     """What changes while a commit is under way is in the next one."""
     r = fickle((), limit=1)
@@ -299,7 +301,6 @@ def operate(g, rnd, dropped):
         g.ctl("queue", action, m)
 
 
-@unsanitized
 @pytest.mark.parametrize("ms", SLOW)
 @pytest.mark.parametrize("way", WAYS)
 def test_whatever_happens_every_recipient_ends_once(gateway, fickle, slow, way, ms):
