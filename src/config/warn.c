@@ -123,6 +123,21 @@ static void warn_security(struct loader *l, const struct section *s, const struc
 		                 (unsigned)g->port);
 }
 
+/* Many relays refuse such a name in EHLO, and with it every letter (Postfix: reject_non_fqdn_helo_hostname). */
+static void warn_hostname(struct loader *l)
+{
+	const struct config *c = l->c;
+	const struct section *server = load_single(l, SECTION_SERVER);
+
+	if (!mail_can_leave(c) || strpbrk(c->hostname, ".:") != NULL || told_bad(server, "hostname"))
+		return;
+	findings_warning(
+	    l->found, single(l, SECTION_SERVER, "hostname"),
+	    "%s%s has no dot: many relays refuse all mail of a gateway without a full name; write hostname = "
+	    "gate.firm.example, with your own domain",
+	    section_entry(server, "hostname") != NULL ? "" : "the machine's name ", c->hostname);
+}
+
 static bool has_password(const struct config_login *g)
 {
 	return g->password[0] != '\0' || g->password_command[0] != '\0';
@@ -208,6 +223,7 @@ void load_warn(struct loader *l)
 	warn_servers(l);
 	warn_users(l);
 	warn_domain(l);
+	warn_hostname(l);
 	warn_relays(l);
 	warn_accounts(l);
 }

@@ -130,7 +130,7 @@ static void add_human(struct buf *out, const struct dsn *d)
 		char *reply = phrase_in(r->reply, d->russian);
 		buf_printf(&text, "      %s\n", reply[0] != '\0' ? reply : t->no_answer);
 		free(reply);
-		const char *advice = d->warning ? NULL : mend_message(r->status, r->expired, d->russian);
+		const char *advice = d->warning ? NULL : mend_refusal(r->status, r->reply, r->expired, d->russian);
 		buf_printf(&text, "%s%s%s\n", advice != NULL ? "      " : "", advice != NULL ? advice : "",
 		           advice != NULL ? "\n" : "");
 	}

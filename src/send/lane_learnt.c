@@ -147,8 +147,19 @@ static void hear_limit(struct lane *l, struct message *m, struct smtp_transactio
 			t->results[i].fate = SMTP_DEFERRED;
 }
 
-static void hear_login(struct lane *l, const struct message *m, const struct smtp_transaction *t)
+/* Refused for want of a log-in, before anything worked in this connection: that may be the relay's state. Where the
+ * relay has taken other mail since it last said so to this message, it is this sender's: refused for good. */
+static void hear_login(struct lane *l, struct message *m, struct smtp_transaction *t)
 {
+	bool others_pass = m->barred_at > 0 && l->taken > m->barred_at;
+
+	m->barred_at = l->taken;
+	if (others_pass) {
+		for (size_t i = 0; i < t->n; i++)
+			if (t->results[i].fate == SMTP_LOGIN)
+				t->results[i].fate = SMTP_REFUSED;
+		return;
+	}
 	free(l->login_reply);
 	l->login_reply = xstrdup(reply_of(t, SMTP_LOGIN));
 	if (!strlist_has_nocase(&l->unwelcome, m->q->entry.sender))
@@ -189,6 +200,7 @@ bool lane_unwelcome(struct lane *l, struct message *m)
 	if (l->unwelcome.n == 0 ||
 	    (l->unwelcome.n < UNWELCOME_MAX && !strlist_has_nocase(&l->unwelcome, m->q->entry.sender)))
 		return false;
+	m->barred_at = l->taken;
 	attempt_relay_failed(m, l->login_reply,
 	                     clock_mono_ms() + 1000 * retry_delay(r != NULL ? r->retry : 300, l->failures + 1));
 	return true;

@@ -1,6 +1,7 @@
 #include "send/mend.h"
 
 #include "base/bilingual.h"
+#include "send/smtp_topic.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -161,4 +162,15 @@ const char *mend_message(const char *status, bool expired, bool russian)
 			w = &statuses[i].mend;
 	}
 	return w != NULL ? bilingual_in(w, russian) : NULL;
+}
+
+static const struct bilingual our_name = {
+    "The relay does not accept this gateway's name: ask your administrator to set hostname in [server] to a full name.",
+    "Сервер не принимает имя этого шлюза: попросите администратора задать в [server] hostname полное имя."};
+
+const char *mend_refusal(const char *status, const char *reply, bool expired, bool russian)
+{
+	if (!expired && smtp_topic_of_line(reply) == SMTP_TOPIC_HELLO)
+		return bilingual_in(&our_name, russian);
+	return mend_message(status, expired, russian);
 }

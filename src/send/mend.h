@@ -28,5 +28,7 @@ const char *mend_text(enum mend_trouble t, const char *host, uint16_t port, bool
 /* For the sender of a message that was refused with this status (RFC 3463), or given up for age. NULL = the answer says
  * it all. */
 const char *mend_message(const char *status, bool expired, bool russian);
+/* The same, with the reply as people see it: its words may say more than its status. */
+const char *mend_refusal(const char *status, const char *reply, bool expired, bool russian);
 
 #endif

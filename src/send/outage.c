@@ -37,7 +37,7 @@ void outage_tell(struct lane *l, const struct lane_loss *loss)
 
 	if (r == NULL)
 		return;
-	bool login = loss->trouble == MEND_LOGIN || loss->trouble == MEND_WANTS_LOGIN;
+	bool login = loss->trouble == MEND_LOGIN || loss->trouble == MEND_WANTS_LOGIN || loss->trouble == MEND_TOKEN;
 	char *key = once_key(l), *why = phrase_in(loss->text, c->russian);
 	snprintf(port, sizeof port, "%u", (unsigned)r->login.port);
 	snprintf(waiting, sizeof waiting, "%zu", l->s->n);

@@ -541,10 +541,15 @@ static void on_failed(void *arg, enum outside_failure f, const char *text, const
 {
 	struct relay_conn *c = arg;
 	bool opening = c->state == CONN_OPENING;
-	char *shown = opening ? relay_failure_text(text, reply) : xstrdup(text);
+	const struct config_relay *r = lane_relay(c->lane);
+	char *token = opening ? relay_token_refused(r, f, reply, outside_transcript(c->o)) : NULL;
+	char *shown =
+	    opening && token == NULL ? relay_failure_text(text, reply) : xstrdup(token != NULL ? token : text);
+	enum mend_trouble trouble = token != NULL ? MEND_TOKEN : opening ? relay_trouble(f, reply) : MEND_NETWORK;
 
+	free(token);
 	end(c, &(struct lane_loss){.connected = !opening,
-	                           .trouble = opening ? relay_trouble(lane_relay(c->lane), f, reply) : MEND_NETWORK,
+	                           .trouble = trouble,
 	                           .topic = opening ? smtp_topic_of_line(reply) : SMTP_TOPIC_COMMAND,
 	                           .text = shown});
 	free(shown);

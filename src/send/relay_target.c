@@ -1,4 +1,6 @@
 /* From a relay's section to a connection, and from its failure to what helps. */
+#include "base/alloc.h"
+#include "base/base64.h"
 #include "base/text.h"
 #include "send/sender_internal.h"
 
@@ -45,7 +47,7 @@ struct outside_target relay_target(const struct config_relay *r, const struct co
 	                               .connect_timeout_ms = SENDER_CONNECT_MS};
 }
 
-enum mend_trouble relay_trouble(const struct config_relay *r, enum outside_failure f, const char *reply)
+enum mend_trouble relay_trouble(enum outside_failure f, const char *reply)
 {
 	bool later = reply[0] == '4';
 
@@ -53,7 +55,7 @@ enum mend_trouble relay_trouble(const struct config_relay *r, enum outside_failu
 	case OUTSIDE_LOGIN:
 		if (later)
 			return MEND_BUSY;
-		return r != NULL && r->login.auth == AUTH_XOAUTH2 ? MEND_TOKEN : MEND_LOGIN;
+		return MEND_LOGIN;
 	case OUTSIDE_TLS_TRUST:
 		return MEND_TRUST;
 	case OUTSIDE_NO_TLS:
@@ -67,6 +69,47 @@ enum mend_trouble relay_trouble(const struct config_relay *r, enum outside_failu
 	default:
 		return MEND_NETWORK;
 	}
+}
+
+/* "334 eyJ…", base64 of {"status":"401",…}: so servers refuse a token, before they say 535 (Google's XOAUTH2, RFC
+ * 7628). */
+static bool find_challenge(struct slice transcript, struct buf *json)
+{
+	bool found = false;
+
+	while (transcript.n > 0) {
+		struct slice line = slice_sub(transcript, 0, slice_find(transcript, '\n'));
+		transcript = slice_sub(transcript, line.n + 1, transcript.n);
+		if (!slice_starts_nocase(line, "334 "))
+			continue;
+		buf_clear(json);
+		found = base64_decode(slice_trim(slice_sub(line, 4, line.n)), json) && json->n > 1 && json->p[0] == '{';
+	}
+	return found;
+}
+
+char *relay_token_refused(const struct config_relay *r, enum outside_failure f, const char *reply,
+                          const char *transcript)
+{
+	struct buf json, shown;
+
+	if (f != OUTSIDE_LOGIN || reply[0] == '4')
+		return NULL;
+	buf_init(&json, SMTP_REPLY_TEXT_MAX);
+	buf_init(&shown, 2 * SMTP_REPLY_TEXT_MAX);
+	bool challenge = find_challenge(slice_of(transcript), &json);
+	if (challenge || (r != NULL && r->login.auth == AUTH_XOAUTH2 && reply[0] == '5')) {
+		buf_add_str(&shown, "the token was refused: ");
+		text_escape(&shown, slice_of(reply), SMTP_REPLY_SHOWN_MAX);
+		if (challenge) {
+			buf_add_char(&shown, ' ');
+			text_escape(&shown, buf_slice(&json), SMTP_REPLY_SHOWN_MAX);
+		}
+	}
+	buf_free(&json);
+	char *text = shown.n > 0 ? xstrdup(buf_str(&shown)) : NULL;
+	buf_free(&shown);
+	return text;
 }
 
 char *relay_failure_text(const char *text, const char *reply)

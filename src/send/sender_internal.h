@@ -90,6 +90,7 @@ struct message {
 	bool by_data;         /* the relay refused its BDAT: DATA is tried */
 	unsigned dismissals;  /* connections of this attempt that ended with a 421 at this message */
 	bool unknown;         /* … or whose reply was lost with a connection, in this attempt */
+	uint64_t barred_at;   /* MAIL was refused for want of a log-in when the lane had taken so many; 0 = not */
 	unsigned slowed;      /* times that the relay's rate limit met it while it took others … */
 	uint64_t slowed_at;   /* … of which it had taken so many the last time; 0 = not yet */
 	struct run **runs;    /* who waits for this attempt */
@@ -328,7 +329,10 @@ void lane_note_loss(struct lane *l, size_t ended, size_t unfinished, const struc
 struct outside_target relay_target(const struct config_relay *r, const struct config *c, const char *secret);
 /* Why no connection came about, with the server's last line where that is not in it; the caller frees. */
 char *relay_failure_text(const char *text, const char *reply);
-enum mend_trouble relay_trouble(const struct config_relay *r, enum outside_failure f, const char *reply);
+/* Where a log-in was refused because of its token: that, in words, with the server's reason; the caller frees. */
+char *relay_token_refused(const struct config_relay *r, enum outside_failure f, const char *reply,
+                          const char *transcript);
+enum mend_trouble relay_trouble(enum outside_failure f, const char *reply);
 
 /* ---- outage.c: what postmaster hears of a relay, once an outage ---- */
 

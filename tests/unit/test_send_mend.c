@@ -61,6 +61,12 @@ static void test_messages(void **state)
 	assert_null(mend_message("5.1.11", false, false));
 	assert_null(mend_message("5.70", false, false));
 	assert_non_null(mend_message("", true, false));
+	static const char helo[] = "504 5.5.2 <filesrv>: Helo command rejected: need fully-qualified hostname";
+	assert_non_null(strstr(mend_refusal("5.5.2", helo, false, false), "hostname"));
+	assert_non_null(strstr(mend_refusal("5.5.2", helo, false, true), "hostname"));
+	assert_string_equal(mend_refusal("5.1.1", "550 5.1.1 nobody", false, false),
+	                    mend_message("5.1.1", false, false));
+	assert_null(mend_refusal("", "", false, false));
 }
 
 /* What waiting may mend is waited for; what only a person can mend is told at once. */
