@@ -112,3 +112,40 @@ def test_wrong_certificate_sends_no_credentials_and_nothing_bounces(gateway, rel
     assert b"certificate is not trusted" in report and b"ca_file" in report
     g.ctl("sync", "--wait")
     assert len(g.box("postmaster")) == 1  # told once
+
+
+def test_its_limit_of_messages_slows_all_and_delays_none(gateway, relay):
+    """smtpd_client_message_rate_limit: 450 4.7.1 too much mail."""
+    g = gateway(to(relay.strict_port, retry="1h") | {"server": {"hostname": "gate.firm.example"}})
+    with g.smtp() as s:
+        for n in range(60):
+            s.mail("anna@office.lan", ["rated@far.example"], gw.message(subject=f"n{n}", to="rated@far.example"))
+    g.wait_queue(60)
+    g.ctl_ok("sync", "--wait", timeout=120)
+    relay.wait("rated@far.example", 60, 60)
+    assert "too much mail" in g.log() and "send.deferred" not in g.log()
+    g.wait_queue(0)
+    [r] = g.json("status")["relays"]
+    assert r["learnt"]["rate"] > 25
+
+
+def test_its_limit_of_recipients_splits(gateway, relay):
+    g = gateway(to(relay.strict_port, retry="1h") | {"server": {"hostname": "gate.firm.example"}})
+    mail(g, [f"r{n}@many.example" for n in range(50)])
+    g.wait_queue(1)
+    g.ctl_ok("sync", "--wait", timeout=120)
+    g.wait_queue(0)
+    for n in range(50):
+        assert len(relay.wait(f"r{n}@many.example")) == 1
+    [r] = g.json("status")["relays"]
+    assert r["learnt"]["recipients_at_once"] == 20
+    assert g.box("anna") == []
+
+
+def test_it_refuses_a_name_without_a_dot(gateway, relay):
+    g = gateway(to(relay.strict_port, retry="1h") | {"server": {"hostname": "filesrv"}})
+    mail(g, ["x@far.example"])
+    g.wait_queue(1)
+    g.ctl("sync", "--wait", timeout=60)
+    [bounce] = g.wait_box("anna")
+    assert b"504 5.5.2" in bounce and b"set hostname in [server]" in re.sub(rb"\s+", b" ", bounce)

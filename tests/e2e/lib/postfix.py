@@ -55,6 +55,7 @@ smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = inet:127.0.0.1:{auth}
 smtpd_sasl_security_options = noanonymous
+anvil_rate_time_unit = 3s
 default_destination_concurrency_limit = 20
 in_flow_delay = 0
 """
@@ -70,6 +71,13 @@ MASTER = """
   -o smtpd_discard_ehlo_keywords=chunking
 127.0.0.1:{notls_port} inet n - n - 200 smtpd
   -o smtpd_tls_security_level=none
+127.0.0.1:{strict_port} inet n - n - 200 smtpd
+  -o smtpd_tls_security_level=none
+  -o smtpd_recipient_limit=20
+  -o smtpd_recipient_overshoot_limit=10000
+  -o smtpd_helo_restrictions=reject_non_fqdn_helo_hostname
+  -o smtpd_client_message_rate_limit=25
+  -o smtpd_client_event_limit_exceptions=
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -107,19 +115,21 @@ class Delivered:
 
 class Postfix:
     """port: STARTTLS offered; auth_port: TLS and log-in required; tls_port: implicit TLS; bare_port: without CHUNKING;
-    notls_port: without TLS. Users are those of the Dovecot given."""
+    notls_port: without TLS; strict_port: so too, at most 20 recipients at once, 25 messages in three seconds, and no name in
+    EHLO without a dot. Users are those of the Dovecot given."""
 
     def __init__(self, ca, dovecot, name="relay.test"):
         assert os.getuid() == 0, "Postfix runs as root alone"
         self.home = scratch.folder("postfix")
         self.name = name
-        self.port, self.auth_port, self.tls_port, self.bare_port, self.notls_port = (scratch.free_port() for _ in range(5))
+        self.port, self.auth_port, self.tls_port, self.bare_port, self.notls_port, self.strict_port = (
+            scratch.free_port() for _ in range(6))
         self.cert, self.key = ca.issue(name, also=("localhost",))
         self.mail = self.home / "mail" / "all"
         owner = pwd.getpwnam("mail")
         fill = dict(home=self.home, uid=owner.pw_uid, gid=owner.pw_gid, cert=self.cert, key=self.key,
                     auth=dovecot.auth_port, port=self.port, auth_port=self.auth_port, tls_port=self.tls_port,
-                    bare_port=self.bare_port, notls_port=self.notls_port)
+                    bare_port=self.bare_port, notls_port=self.notls_port, strict_port=self.strict_port)
         (self.home / "etc").mkdir()
         for d in ("queue", "data", "mail"):
             (self.home / d).mkdir()
@@ -144,7 +154,7 @@ class Postfix:
 
     def start(self):
         self._postfix("start")
-        for p in (self.port, self.auth_port, self.tls_port, self.bare_port, self.notls_port):
+        for p in (self.port, self.auth_port, self.tls_port, self.bare_port, self.notls_port, self.strict_port):
             scratch.wait_for(lambda p=p: scratch.listens(p), 20, lambda: "Postfix's port; log: " + self.log())
         scratch.wait_for(self._greets, 20, lambda: "Postfix's greeting; log: " + self.log())
 
