@@ -46,6 +46,7 @@ struct account { /* one [account …], across reloads: either idle, or waiting f
 	bool refused_again;         /* the last of them was a second one, and was not let in */
 	/* of the session under way or the last one (servers.c) */
 	unsigned company; /* sessions at the same server when it began */
+	bool probing;     /* it is one more than the server is known to allow */
 	bool accompanied; /* others were under way there with it */
 	bool let_in;      /* the server accepted its log-in */
 	unsigned crowded; /* times in a row that the server had too many of ours */

@@ -151,7 +151,8 @@ void servers_begin(struct account *a)
 			a->fetcher->v[i]->accompanied = true;
 	if (a->company == 0)
 		s->closed = 0;
-	if (limit != 0 && a->company >= limit)
+	a->probing = limit != 0 && a->company >= limit;
+	if (a->probing)
 		s->probe_ms = clock_mono_ms() + s->probe_wait;
 }
 
@@ -166,7 +167,7 @@ void servers_entered(struct account *a)
 	struct server *s = server_of(a);
 	learn(a, LEARNT_CONNECTIONS, in);
 	s->probe_wait = PROBE_MS;
-	if (a->company >= limit) /* it was a probe: perhaps there is room for still more */
+	if (a->probing) /* perhaps there is room for still more */
 		s->probe_ms = clock_mono_ms();
 }
 
