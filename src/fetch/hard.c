@@ -39,6 +39,7 @@ static void read_line(struct hard_list *l, struct slice line)
 	h->proven = slice_find(marks, 'p') < marks.n;
 	h->told = slice_find(marks, 't') < marks.n;
 	h->by_head = slice_find(marks, 'h') < marks.n;
+	h->by_dele = slice_find(marks, 'd') < marks.n;
 }
 
 void hard_read(struct hard_list *l, const char *text)
@@ -64,8 +65,8 @@ char *hard_text(const struct hard_list *l)
 	for (size_t i = 0; i < l->n; i++) {
 		const struct hard *h = &l->v[i];
 
-		buf_printf(&out, "%u %lld -%s%s%s %s\n", h->tries, (long long)h->at, h->proven ? "p" : "",
-		           h->told ? "t" : "", h->by_head ? "h" : "", h->name);
+		buf_printf(&out, "%u %lld -%s%s%s%s %s\n", h->tries, (long long)h->at, h->proven ? "p" : "",
+		           h->told ? "t" : "", h->by_head ? "h" : "", h->by_dele ? "d" : "", h->name);
 	}
 	return buf_steal(&out);
 }

@@ -16,6 +16,7 @@ struct hard {
 	bool proven;  /* others came through since: it is not the line */
 	bool told;    /* postmaster knows */
 	bool by_head; /* its header alone breaks the session */
+	bool by_dele; /* its deletion does */
 };
 
 struct hard_list {

@@ -6,13 +6,16 @@
 void session_delete(struct session *s)
 {
 	for (size_t i = 0; i < s->picks.n; i++)
-		if (s->picks.v[i].action == PICK_DELE)
+		if (s->picks.v[i].action == PICK_DELE && session_may_delete(s, i)) {
+			s->picks.v[i].asked = true;
 			session_queue(s, POP3_DELE, i, 0);
+		}
 	session_queue(s, POP3_QUIT, 0, 0);
 }
 
 void session_on_delete(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text)
 {
+	s->picks.v[cmd->tag].asked = false;
 	if (ok) {
 		s->picks.v[cmd->tag].deleted = true;
 		s->deleted++;

@@ -79,7 +79,7 @@ static void save(struct session *s)
 
 /* ---- blaming ---- */
 
-static void blame(struct session *s, size_t i, bool by_head)
+static void blame(struct session *s, size_t i, bool by_head, bool by_dele)
 {
 	char *name = name_of(s, i);
 	struct hard *h = hard_blame(&s->facts.hard, name, clock_wall_s(), by_head);
@@ -92,7 +92,9 @@ static void blame(struct session *s, size_t i, bool by_head)
 	            kv_u("tries", h != NULL ? h->tries : 0));
 	s->expected |= h != NULL && h->tries > 1;
 	/* The next session names it. */
-	s->more |= h != NULL && !by_head && h->tries >= HARD_TRIES && !h->told;
+	if (h != NULL)
+		h->by_dele |= by_dele;
+	s->more |= h != NULL && !by_head && !by_dele && h->tries >= HARD_TRIES && !h->told;
 	free(name);
 	save(s);
 }
@@ -108,16 +110,17 @@ static size_t oldest_asked(const struct session *s)
 
 void session_blame(struct session *s)
 {
-	size_t i = s->phase == PHASE_COLLECTING || s->phase == PHASE_LOOKING ? oldest_asked(s) : s->picks.n;
+	bool dele = s->phase == PHASE_DELETING;
+	size_t i = s->phase == PHASE_COLLECTING || s->phase == PHASE_LOOKING || dele ? oldest_asked(s) : s->picks.n;
 
 	if (i == s->picks.n || s->blameless || s->blames_pipelining || s->stopping || s->picks.v[i].curious)
 		return;
 	s->broke = true;
-	blame(s, i, s->phase == PHASE_LOOKING);
+	blame(s, i, s->phase == PHASE_LOOKING, dele);
 	for (size_t n = 0; n < s->picks.n && !s->more; n++) {
 		enum pick_action a = s->picks.v[n].action;
 
-		s->more = a == PICK_DELE || a == PICK_TOP || (a == PICK_RETR && n != i && !tried(s, n));
+		s->more = (a == PICK_DELE && n != i) || a == PICK_TOP || (a == PICK_RETR && n != i && !tried(s, n));
 	}
 	s->more |= s->phase == PHASE_LOOKING && s->heads_came;
 }
@@ -129,7 +132,7 @@ void session_on_refused(struct session *s, size_t i, struct slice text)
 	if (pop3_reply_refusal(text, true) == POP3_LATER)
 		return;
 	s->broke = true;
-	blame(s, i, false);
+	blame(s, i, false, false);
 }
 
 /* Others come through, so it is not the line. */
@@ -181,6 +184,16 @@ bool session_skips_top(const struct session *s, size_t i)
 	return h != NULL && h->by_head && (h->proven || s->heads_came);
 }
 
+/* Deletions that broke a session before are left out of the next ones, so that those of the others are confirmed. */
+bool session_may_delete(const struct session *s, size_t i)
+{
+	const struct hard *h = hard_of(s, i);
+
+	if (h == NULL || !h->by_dele)
+		return true;
+	return !tried(s, i) && (h->tries < HARD_TRIES || s->picks.rules.now - h->at >= HARD_AGAIN_S);
+}
+
 /* ---- arranging ---- */
 
 static bool has_others(const struct session *s)
@@ -221,7 +234,7 @@ bool session_arrange(struct session *s)
 		struct pick *k = &s->picks.v[i];
 		struct hard *h = k->action == PICK_RETR || k->hopeless ? hard_of(s, i) : NULL;
 
-		if (h == NULL || (h->by_head && h->tries < HARD_TRIES))
+		if (h == NULL || h->by_dele || (h->by_head && h->tries < HARD_TRIES))
 			continue;
 		if (h->tries >= HARD_TRIES && !h->told)
 			look |= name_it(s, k, h);

@@ -121,6 +121,7 @@ void session_blame(struct session *s); /* the connection is lost: by which messa
 void session_on_refused(struct session *s, size_t pick, struct slice text);
 void session_on_answered(struct session *s, size_t pick, bool head);
 void session_no_longer_hard(struct session *s, size_t pick);
+bool session_may_delete(const struct session *s, size_t pick);
 bool session_skips_top(const struct session *s, size_t pick);
 bool session_arrange(struct session *s);   /* what comes last, and what is left; true: there are headers to ask for */
 bool session_tidy_hard(struct session *s); /* true: there is something to save */

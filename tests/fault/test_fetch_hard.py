@@ -155,6 +155,21 @@ def test_a_header_that_breaks_the_session(gateway, provider, how):
     assert len(g.box("anna")) == 5 and p.mail == {}
 
 
+@pytest.mark.parametrize("how", ["drops", "garbage", "refused"])
+def test_a_deletion_that_breaks_the_session(gateway, provider, how):
+    """The others' are confirmed in the same sync."""
+    p = broken(provider, mail(5), how, ["u2"], verb="DELE")
+    g = gateway({"account one": account(p)})
+    assert sync(g) == (how != "refused")
+    assert len(g.box("anna")) == 5 and list(p.mail) == ["u2"]
+    for n in range(4):
+        p.put(message(f"later {n}"))
+        sync(g)
+        assert list(p.mail) == ["u2"] and len(g.box("anna")) == 6 + n
+    assert sync(g) == 0 and g.box("postmaster") == []
+    assert len(p.said("RETR")) == 9
+
+
 def test_a_host_that_refuses_the_next_login(gateway, provider):
     p = broken(provider, mail(6), "drops", ["u2"])
     usual = p.reply

@@ -21,7 +21,7 @@ static void test_read_and_written(void **state)
 	    {"1 5 - a b  c\n2 6 -h x\n", "1 5 - a b  c\n2 6 -h x\n"}, /* some UIDLs hold spaces */
 	    {"1 5 -p x", "1 5 -p x\n"},
 	    {"x 5 - a\n1 y - a\n1 5 -\n\n1 5\n-1 5 - a\n", NULL},
-	    {"1 5 -ptzh a\n", "1 5 -pth a\n"},
+	    {"1 5 -ptzdh a\n", "1 5 -pthd a\n"},
 	};
 
 	(void)state;
