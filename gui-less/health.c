@@ -148,6 +148,8 @@ static int check(const struct ctl_options *o, struct health *h)
 	} else {
 		if (!client_bool(r, "room"))
 			found(h, LEVEL_CRITICAL, "the disk is full: no mail is accepted", "");
+		else if (client_text(r, "trouble")[0] != '\0')
+			found(h, LEVEL_CRITICAL, "mail cannot be accepted or stored", client_text(r, "trouble"));
 		look_at_folders(h, r);
 		look_at_accounts(h, r);
 		look_at_queue(h, r);

@@ -215,8 +215,10 @@ static json_t *troubles(const struct control *c)
 json_t *control_metrics_render(struct control *c)
 {
 	json_t *o = control_status_render(c);
+	const char *trouble = delivery_trouble(c->deps.digest.delivery);
 
 	codec_set_bool(o, "room", delivery_has_room(c->deps.digest.delivery, 0));
+	codec_set_text(o, "trouble", trouble != NULL ? trouble : "");
 	json_object_set_new(o, "troubles", troubles(c));
 	json_object_set_new(o, "totals", totals(c->deps.journal));
 	json_object_set_new(o, "rates", rates(c->deps.journal));

@@ -107,6 +107,8 @@ void delivery_on_well_again(struct delivery *d, void (*fn)(void *arg, int64_t si
  * before that, many behind it. Names are copied. */
 void delivery_delete(struct delivery *d, const char *user, const struct strlist *names,
                      void (*done)(void *arg, bool ok), void *arg);
+/* What keeps mail from being accepted or stored now; NULL where nothing does. Borrowed until the loop's next turn. */
+const char *delivery_trouble(const struct delivery *d);
 struct database *delivery_database(const struct delivery *d);
 /* Borrowed; NULL, as at first: nothing is noted. */
 void delivery_set_journal(struct delivery *d, struct journal *j);

@@ -63,6 +63,11 @@ void health_accepts(struct delivery *d)
 	health_look(d);
 }
 
+const char *delivery_trouble(const struct delivery *d)
+{
+	return d->trouble_since != 0 ? d->trouble_text : NULL;
+}
+
 void delivery_on_well_again(struct delivery *d, void (*fn)(void *arg, int64_t since, const char *trouble), void *arg)
 {
 	d->well_again = fn;

@@ -252,6 +252,74 @@ def test_bcc_does_not_leave(gateway):
     assert b"secret" not in out and "secret@far.example" in env
 
 
+# ---- what other servers refuse, and what readers must not see ----
+
+BULK = b"".join(b"X-Bulk: %060d\r\n" % n for n in range(70000))  # 5 MB: more than is kept in memory
+
+
+@pytest.mark.parametrize("before", [b"", b"X-Long: y\r\n" * 12000, BULK, b"A:\r\n" * 100001], ids=["small", "spilled", "huge", "many"])
+def test_bcc_is_seen_by_nobody_but_the_boss(gateway, before):
+    g = gateway({"special": {"boss": "clara"}, "user clara": {"password": "a long one"}, **away()})
+    head = (b"Date: Tue, 24 Nov 2026 04:00:00 +0000\r\nMessage-ID: <1@pc>\r\nFrom: anna@office.lan\r\nTo: boris@office.lan\r\n" +
+            before)
+    g.send("anna@office.lan", ["boris@office.lan", "x@far.example", "secret@far.example"],
+           head + b"Bcc: secret@far.example,\r\n other@far.example\r\nresent-bcc : secret@far.example\r\nSubject: s\r\n\r\n"
+           b"Bcc: this is text\r\n")
+    out, env = queued(g)[0]
+    for text in (out, g.wait_box("boris")[0]):
+        assert b"secret" not in text and b"other@far" not in text and b"\r\nSubject: s\r\n\r\nBcc: this is text\r\n" in text
+        assert before in text
+    boss = g.wait_box("clara")[0]
+    assert b"<secret@far.example>" in boss.split(b"From: anna")[0]
+    assert "secret@far.example" in env
+
+
+def test_lines_that_aliases_lengthen_are_folded(gateway):
+    names = [f"u{n}" for n in range(33)]
+    g = gateway({**{f"user {n}": {"password": "x", "alias": f"a.rather.long.alias.of.{n}@firm.example"} for n in names}, **away()})
+    to_line = b"To: " + b", ".join(b'"User, %s" <%s@office.lan>' % (n.encode(), n.encode()) for n in names) + b"\r\n"
+    assert len(to_line) < 1000
+    g.send("anna@office.lan", ["x@far.example"], to_line + b"From: anna@office.lan\r\nSubject: s\r\n\r\nbody\r\n")
+    out, _ = queued(g)[0]
+    assert max(map(len, out.split(b"\r\n"))) <= 998
+    got = unfolded(out, "To")[0]
+    assert got.count("@firm.example") == 33 and "office.lan" not in got and got.count('"User, u') == 33
+
+
+@pytest.mark.parametrize("field", [b"From: \"Scanner\"", b"From: Big Scanner", b"From: ", b"From:\r\n ", b"Message-ID: ", b"Message-ID: <>",
+                                   b"Date: ", b"From: <>"], ids=range(8))
+def test_fields_that_say_nothing_count_as_missing(gateway, field):
+    g = gateway(away())
+    given = {b"From": b"From: anna@office.lan", b"Date": b"Date: Tue, 24 Nov 2026 04:00:00 +0000", b"Message-ID": b"Message-ID: <1@pc>"}
+    given[field.split(b":")[0]] = field
+    g.send("anna@office.lan", ["x@far.example"], b"\r\n".join(given.values()) + b"\r\nTo: x@far.example\r\n\r\nbody\r\n")
+    out, _ = queued(g)[0]
+    assert all(len(unfolded(out, f)) == 1 for f in ("From", "Date", "Message-ID"))
+    assert "anna@firm.example" in unfolded(out, "From")[0] and ("Scanner" in unfolded(out, "From")[0]) == (b"Scanner" in field)
+    assert re.fullmatch(r"<[^<>@\s]+@[^<>@\s]+>", unfolded(out, "Message-ID")[0]) and len(unfolded(out, "Date")[0]) > 20
+
+
+@pytest.mark.parametrize("text", [b" ALARM zone 3\r\n", b"\tALARM\r\nzone 3\r\n", b"ALARM\r\n", b" a\r\nb: c\r\n"], ids=range(4))
+def test_text_without_header_stays_text(gateway, text):
+    g = gateway(away())
+    g.send("alarm@panel", ["boris@office.lan"], text)
+    g.send("anna@office.lan", ["x@far.example"], text)
+    assert gw.body(g.wait_box("boris")[0]) == text
+    assert gw.body(queued(g)[0][0]) == text
+
+
+def test_bdat_that_ends_in_cr(gateway):
+    g = gateway(away())
+    for n, text in enumerate((b"Subject: s\r\n\r\nbody\r", b"Subject: s\r\n\r\n" + b"y" * 70000 + b"\r")):
+        with g.smtp() as s:
+            s.ok("MAIL FROM:<anna@office.lan>")
+            s.ok("RCPT TO:<x@far.example>")
+            s.send(b"BDAT %d LAST\r\n" % len(text) + text)
+            assert s.reply()[0] == 250
+        out = [o for o, _ in queued(g, n + 1) if (len(o) > 60000) == (n == 1)][0]
+        assert out.endswith((b"body\r\n", b"y\r\n")) and not re.search(rb"(?<!\r)\n|\r(?!\n)", out)
+
+
 # ---- size ----
 
 def test_size_told_beforehand(gateway):

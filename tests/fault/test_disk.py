@@ -172,6 +172,30 @@ def test_flush_fails_with_eio(shimmed):
     assert len(got) == len(set(got)) and set(got) <= {"before", "after", *unknown}
 
 
+def test_large_message_meets_an_io_error(shimmed):
+    """The disk's own error, not a lack of room; the log, health and a letter say so."""
+    g, s = shimmed
+    large = message("large", body=b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 20000)
+    s.fail_from_now(errno.EIO, shim.mask("fsync", "syncfs"))
+    with g.smtp() as c:
+        c.ok("MAIL FROM:<anna@office.lan>")
+        c.ok("RCPT TO:<boris@office.lan>")
+        code, text = c.data(large)
+        assert code == 451 and "4.3.0" in text and "room" not in text, text
+    assert g.log().count(TROUBLE) == 1 and "Input/output error" in g.log()
+    code, text = g.ctl("health").returncode, g.ctl("health").stdout
+    assert code != 0 and "Input/output error" in text, text
+    s.calm()
+    wait_accepted(g, "after")
+    wait_report(g)
+    with g.smtp() as c:
+        c.ok("MAIL FROM:<anna@office.lan>")
+        c.ok("RCPT TO:<boris@office.lan>")
+        assert c.data(large)[0] == 250
+    g.wait_box("boris", 2)
+    assert sorted(g.subjects("boris")) == ["after", "large"]
+
+
 def test_a_folder_that_cannot_be_made_while_ports_are_open_does_not_end_the_start(shimmed):
     g, s = shimmed
     g.stop()
