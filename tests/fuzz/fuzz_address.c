@@ -71,7 +71,8 @@ static void check_mailbox(struct slice s, const struct mailbox *m)
 	need(m->start < m->end && m->end <= s.n && domain < m->end - m->start);
 	need(m->address.local[0] != '\0' && strlen(m->address.local) + domain < ADDRESS_MAX);
 	bool quoted = domain > 0 && s.p[m->end - 1] == '\'' && s.p[m->start] == '\'';
-	need(memcmp(s.p + m->end - quoted - domain, m->address.domain, domain) == 0);
+	need(memcmp(s.p + m->end - domain, m->address.domain, domain) == 0 ||
+	     (quoted && memcmp(s.p + m->end - 1 - domain, m->address.domain, domain) == 0));
 	need(m->element_start <= m->start && m->end <= m->element_end && m->element_end <= s.n);
 	need(one_line(m->address.local) && one_line(m->address.domain));
 	need(m->angle_start == SIZE_MAX || (m->angle_start < m->start && s.p[m->angle_start] == '<'));
