@@ -176,6 +176,10 @@ static void on_data(struct smtp_client *c, const struct smtp_expect *x, const st
 {
 	struct smtp_transaction *t = x->t;
 
+	if (r->code / 100 == 3 && r->code != 354) {
+		smtp_client_fail(c, "the relay's reply does not fit the command");
+		return;
+	}
 	if (r->code != 354) {
 		settle_message(c, x, r);
 		c->needs_rset = true;

@@ -8,6 +8,7 @@ tls=(certificate, key): STARTTLS is offered, or with implicit=True the connectio
 lines end a message that came by DATA; a server that takes LF.CRLF for one, say, has b"\n.\r\n" among them."""
 import base64
 import re
+import socket
 import ssl
 
 from . import threads
@@ -100,8 +101,16 @@ class _Session:
             said = usual
         self.s.sendall(said if isinstance(said, bytes) else said.encode() + b"\r\n")
         if isinstance(said, str) and said.startswith("421"):  # RFC 5321 3.8: it closes the connection
-            raise EOFError
+            self._leave()
         return (said if isinstance(said, str) else said.decode("latin1"))[:1]
+
+    def _leave(self):
+        """Closes so that the last words arrive: unread bytes would make a reset of it, which takes them along."""
+        self.s.shutdown(socket.SHUT_WR)
+        self.s.settimeout(5)
+        while self.s.recv(65536):
+            pass
+        raise EOFError
 
     def _reset(self):
         self.sender, self.recipients = None, []
