@@ -137,6 +137,7 @@ static const struct {
     {"Disk quota exceeded", "исчерпана квота диска"},
     {"Read-only file system", "диск доступен только для чтения"},
     {"Input/output error", "ошибка ввода-вывода"},
+    {"waits: the folder outqueue is not the one it was", "ждёт: папка outqueue не та, что была"},
     {"its .ofmsrv-id is missing, or that of another gateway", "в ней нет .ofmsrv-id, или он от другого шлюза"},
     {"Permission denied", "нет прав доступа"},
     {"Operation not permitted", "действие не разрешено"},
