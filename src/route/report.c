@@ -9,13 +9,30 @@
 
 #include <stdlib.h>
 
-enum { REPORT_MAX = 4 * 1024 * 1024 };
+enum { REPORT_MAX = 4 * 1024 * 1024, LINE_MOST = 990 };
+
+/* How much of the line fits into one of those that RFC 5322 2.1.1 allows: up to a space, or a whole character. */
+static size_t fitting(struct slice line)
+{
+	size_t n = LINE_MOST;
+
+	if (line.n <= LINE_MOST)
+		return line.n;
+	while (n > LINE_MOST / 2 && line.p[n] != ' ')
+		n--;
+	if (line.p[n] != ' ')
+		for (n = LINE_MOST; n > 1 && ((unsigned char)line.p[n] & 0xc0) == 0x80; n--)
+			;
+	return n;
+}
 
 static void add_body(struct buf *out, struct slice body)
 {
 	while (body.n > 0) {
 		struct slice line = slice_sub(body, 0, slice_find(body, '\n'));
-		body = slice_sub(body, line.n + 1, body.n);
+		size_t n = fitting(line);
+		body = slice_sub(body, n < line.n ? n : line.n + 1, body.n);
+		line.n = n;
 		buf_add_slice(out, line);
 		buf_add_str(out, "\r\n");
 	}

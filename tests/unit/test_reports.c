@@ -1,4 +1,5 @@
 /* Letters to postmaster: written once for one trouble, in its language, and rather twice than never. */
+#include "base/text.h"
 #include "config_text.h"
 #include "fault_rig.h"
 #include "mail/header.h"
@@ -119,10 +120,34 @@ static void what_was_lost_is_told_the_next_time(void **state)
 	config_unref(&c);
 }
 
+/* A pattern or a server's words may be long; no line of a letter is. */
+static void long_lines_are_broken(void **state)
+{
+	struct config *c = config_from_text("[user anna]\npassword = x\n");
+	char body[9000];
+	struct buf out;
+
+	(void)state;
+	memset(body, 'x', sizeof body);
+	memset(body + 2000, ' ', 1);
+	for (size_t i = 4000; i < 8000; i += 2)
+		memcpy(body + i, "\xd1\x91", 2);
+	strcpy(body + 8990, "\nend\n");
+	report_format(&out, c, "anna", "s", body);
+	for (size_t at = 0, n; at < out.n; at += n + 1) {
+		n = slice_find(slice_sub(buf_slice(&out), at, out.n), '\n');
+		assert_true(n <= 999);
+		assert_true(utf8_valid(slice_sub(buf_slice(&out), at, n)));
+	}
+	buf_free(&out);
+	config_unref(&c);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_faults, teardown_faults)
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(long_lines_are_broken),
 	    T(it_is_a_letter_of_the_gateway),
 	    T(one_trouble_is_told_once),
 	    T(in_doubt_it_is_told),
