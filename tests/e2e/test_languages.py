@@ -140,7 +140,7 @@ SOURCES = [("fetch/*.c", r"session_(?:end|note)\(\s*\w+,\s*SESSION_\w+,\s*" + LI
            ("fetch/session*.c", r"(?:buf_add_str|buf_printf)\(&why,\s*" + LITERAL),
            ("fetch/session*.c", r"snprintf\(text,[^\"]*" + LITERAL),
            ("send/*.c", r"\.text = " + LITERAL), ("send/*.c", r"attempt_relay_failed\(m, " + LITERAL),
-           ("send/smtp_client.c", r"\bfail\(c, (?:[^\"]*\? shown : )?" + LITERAL),
+           ("send/smtp_*.c", r"\bsmtp_client_fail\(c, " + LITERAL), ("send/relay_target.c", r"buf_add_str\(&shown, " + LITERAL),
            ("net/outside*.c", r"outside_fail\(o, OUTSIDE_\w+,\s*" + LITERAL),
            ("net/outside_text.c", r"return " + LITERAL),
            ("net/outside_text.c", r"\{(?:r->rc|CURLE_\w+), OUTSIDE_\w+, " + LITERAL),

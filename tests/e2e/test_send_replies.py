@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from lib import scratch
 from lib.liar import Liar
 from lib.sending import CHUNKS, OFFERS, mail, show, states, sync, to
 
@@ -29,6 +30,7 @@ def test_a_letter_that_wants_a_log_in_bounces_and_stops_no_other(gateway, liar, 
             mail(g, "bad@far.example", sender="boris@office.lan")
     g.wait_queue(11)
     sync(g)
+    scratch.wait_for(lambda: len(r.accepted) >= 10, 10, g.log)
     got = sorted(x for a in r.accepted for x in a.recipients)
     assert got == sorted(f"r{n}@far.example" for n in range(10)), "each once"
     [bounce] = g.wait_box("boris")
@@ -47,7 +49,7 @@ def test_one_sender_that_must_log_in_is_first_in_the_queue(gateway, liar):
         mail(g, f"r{n}@far.example")
     g.wait_queue(8)
     sync(g)
-    assert len(r.accepted) == 5
+    scratch.wait_for(lambda: len(r.accepted) == 5, 10, g.log)  # its thread notes it behind its reply
     sync(g)
     assert len(g.wait_box("boris", 3)) == 3
     g.wait_queue(0)
@@ -64,7 +66,8 @@ def test_all_are_refused_for_want_of_a_log_in(gateway, liar):
     [report] = g.wait_box("postmaster")
     assert b"set user and password" in report
     assert g.box("anna") == [] and g.box("boris") == []
-    assert len(r.verbs("MAIL")) <= 4, "each sender is tried once"
+    # Up to a window of them before the first reply; then each sender is tried once.
+    assert len(r.verbs("MAIL")) <= 20 + 2
     g.wait_queue(30)
 
 

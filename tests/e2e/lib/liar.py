@@ -89,20 +89,24 @@ class _Session:
                 return (data + b"\r\n").replace(b"\r\n.", b"\r\n")[2:]
             self._more()
 
-    def _say(self, verb, arg, usual):
-        """Sends the reply and returns its class."""
+    def _words(self, verb, arg, usual):
         said = self.liar.reply(verb, arg, self.number)
         if said is Liar.DROP:
             raise EOFError
         if said is Liar.TAKE_AND_DROP:
             self.liar.accepted.append(Accepted(self.sender, list(self.recipients), self.data))
             raise EOFError
-        if said is None:
-            said = usual
+        return usual if said is None else said
+
+    def _send(self, said):
+        """Sends the reply and returns its class."""
         self.s.sendall(said if isinstance(said, bytes) else said.encode() + b"\r\n")
         if isinstance(said, str) and said.startswith("421"):  # RFC 5321 3.8: it closes the connection
             self._leave()
         return (said if isinstance(said, str) else said.decode("latin1"))[:1]
+
+    def _say(self, verb, arg, usual):
+        return self._send(self._words(verb, arg, usual))
 
     def _leave(self):
         """Closes so that the last words arrive: unread bytes would make a reset of it, which takes them along."""
@@ -117,9 +121,11 @@ class _Session:
 
     def _end(self, data):
         self.data = data
-        if self._say(".", "", "250 2.0.0 taken" if self.recipients else "554 5.5.1 no valid recipients") == "2" \
-                and self.recipients:
+        said = self._words(".", "", "250 2.0.0 taken" if self.recipients else "554 5.5.1 no valid recipients")
+        # Before the reply: who has read that may look at once.
+        if said[:1] in ("2", b"2") and self.recipients:
             self.liar.accepted.append(Accepted(self.sender, list(self.recipients), data))
+        self._send(said)
         self._reset()
 
     def _handshake(self):
