@@ -18,10 +18,12 @@ class Talk:
 
 
 class Wire(threads.Server):
-    """cut(talk) is asked after each piece that was passed on; once it is true, both sides lose the connection. `cuts` counts."""
+    """cut(talk) is asked after each piece that was passed on; once it is true, both sides lose the connection. `cuts` counts.
+    edit: octets of the server's words in plain text, and what the client hears instead."""
 
-    def __init__(self, port):
+    def __init__(self, port, edit=None):
         self.target = port
+        self.edit = edit
         self.talks = []
         self.cut = None
         self.cuts = 0
@@ -43,6 +45,8 @@ class Wire(threads.Server):
         try:
             while data := source.recv(8192):
                 source.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # who sends in small pieces waits for none
+                if self.edit and said is talk.received:
+                    data = data.replace(*self.edit)
                 said += data
                 sink.sendall(data)
                 if self.cut is not None and self.cut(talk):
