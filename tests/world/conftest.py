@@ -13,10 +13,6 @@ from lib.fixtures import *  # noqa: E402, F403
 
 # Tests that fail until the program is better: (part of the test's name, why, whether it is tried all the same).
 WAITING = (
-    ("provider_mailutils.py::test_cut_at_eight_places", "a first RETR behind TOP without its body", True),
-    ("test_its_mail_arrives_here_and_outside[postfix-", "SMTPUTF8", True),
-    ("exim-rate", "a rate that slows each message, not the lane", False),
-    ("postfix-rate", "a rate that slows each message, not the lane", False),
 )
 
 

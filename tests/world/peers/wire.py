@@ -18,7 +18,7 @@ class Talk:
 
 
 class Wire(threads.Server):
-    """cut(talk) is asked after each piece that was passed on; once it is true, both sides lose the connection. `cuts` counts.
+    """cut(talk) is asked after each piece that was passed on; once it is true, both sides lose the connection, once. `cuts` counts.
     edit: octets of the server's words in plain text, and what the client hears instead."""
 
     def __init__(self, port, edit=None):
@@ -49,7 +49,9 @@ class Wire(threads.Server):
                     data = data.replace(*self.edit)
                 said += data
                 sink.sendall(data)
-                if self.cut is not None and self.cut(talk):
+                cut = self.cut
+                if cut is not None and cut(talk):
+                    self.cut = None
                     self.cuts += 1
                     source.shutdown(socket.SHUT_RDWR)
                     sink.shutdown(socket.SHUT_RDWR)
