@@ -10,14 +10,3 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 pytest.register_assert_rewrite("peers")
 
 from lib.fixtures import *  # noqa: E402, F403
-
-# Tests that fail until the program is better: (part of the test's name, why, whether it is tried all the same).
-WAITING = (
-)
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        for part, why, run in WAITING:
-            if part in item.nodeid:
-                item.add_marker(pytest.mark.xfail(reason=why, run=run))

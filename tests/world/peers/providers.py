@@ -41,6 +41,7 @@ class Provider:
     EDIT = None     # what the wire changes of its words, in plain text
     SHORT = False   # under TLS, half of the tests that cut connections are enough
     WITHOUT = ()  # kinds of mail that it does not take, or does not give back as they were
+    CUT_WITHOUT = ()  # further ones, once its connections are cut
 
     def __init__(self, ca):
         self.room = room.Room(self.NAME)
@@ -78,6 +79,22 @@ class Provider:
         self.room.close()
 
 
+# As an agent of delivery appends: under both kinds of lock, since a session that was cut may still be writing.
+APPEND = """
+use Fcntl qw(:DEFAULT :flock);
+my ($f, $l) = ($ARGV[0]);
+select(undef, undef, undef, 0.05) until sysopen($l, "$f.lock", O_CREAT | O_EXCL | O_WRONLY);
+open(my $box, '>>', $f) or die "$f: $!";
+my $whole = pack('s s x4 q q i x4', F_WRLCK, 0, 0, 0, 0);
+fcntl($box, F_SETLKW, $whole) or die "lock: $!";
+flock($box, LOCK_EX) or die "lock: $!";
+binmode(STDIN);
+print $box $_ while read(STDIN, $_, 1 << 20);
+close($box) or die "$f: $!";
+unlink("$f.lock");
+"""
+
+
 class _Mbox(Provider):
     """One file of mail for each user of the system, as procmail or mail.local append to it."""
 
@@ -91,7 +108,7 @@ class _Mbox(Provider):
         for n, m in enumerate(messages):
             when = time.strftime("%a %b %e %H:%M:%S %Y", time.gmtime(time.time()))
             out += f"From s{n}@far.example {when}\n".encode() + self._quoted(lf(m)) + b"\n"
-        self.room.run("sh", "-c", f"cat >>/var/mail/{user}", stdin=bytes(out))
+        self.room.run("perl", "-e", APPEND, f"/var/mail/{user}", stdin=bytes(out))
 
     @staticmethod
     def _quoted(raw):
@@ -108,6 +125,7 @@ class _Mbox(Provider):
 class Mailutils(_Mbox):
     NAME = "mailutils"
     ADDED = (b"X-UIDL", b"X-IMAPbase", b"X-UID", b"Status")
+    CUT_WITHOUT = ("from lines",)  # the first RETR behind a TOP of such a message gives its header alone
 
     def stored(self, raw):
         return crlf(lf(raw))  # it takes the quotes of lines that begin with From off again
