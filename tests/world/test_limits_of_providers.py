@@ -29,6 +29,8 @@ def test_twelve_accounts_where_four_connections_are_allowed(gateway, shipped):
     p = g.ctl("sync", "--wait", timeout=180)
     assert p.returncode == 0, p.stdout + p.stderr
     assert len(g.box("anna")) == 12 * 20
+    learnt = [a["learnt"].get("connections") for a in g.json("status")["accounts"]]
+    assert all(n is not None and 1 <= n <= 4 for n in learnt), learnt
     assert g.box("postmaster") == []
     assert all(peer.count(u) == 0 for u in users)
     g.sync()
