@@ -227,11 +227,12 @@ class Courier(Provider):
                       f"chown -R mail:mail {user}")
 
     def put(self, user, messages):
-        new = self.room.share / "mail" / user / "Maildir/new"
+        box = self.room.share / "mail" / user / "Maildir"
         for m in messages:
             name = f"{int(time.time())}.M{next(_serial):07d}P{os.getpid()}.courier"
-            (new / name).write_bytes(lf(m))
-            os.chown(new / name, 8, 8)
+            (box / "tmp" / name).write_bytes(lf(m))
+            os.chown(box / "tmp" / name, 8, 8)
+            (box / "tmp" / name).rename(box / "new" / name)
 
     def count(self, user):
         box = self.room.share / "mail" / user / "Maildir"
