@@ -126,6 +126,29 @@ static bool put_rules(struct buf *out, const struct init_answers *a)
 	return true;
 }
 
+/* Many relays refuse a client whose name has no dot. */
+static bool put_hostname(struct buf *out, const struct init_answers *a)
+{
+	char machine[256] = "";
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+
+	if (gethostname(machine, sizeof machine - 1) != 0 || machine[strspn(machine, letters)] != '\0' ||
+	    machine[0] == '\0' || strcmp(machine, "localhost") == 0)
+		strcpy(machine, "gate");
+	char *full = xasprintf("%s.%s", machine, a->domain);
+	buf_add_str(out, "; the name by which this machine greets other servers\n");
+	bool ok = put(out, "hostname", full);
+	free(full);
+	return ok;
+}
+
+static bool machine_has_full_name(void)
+{
+	char machine[256] = "";
+
+	return gethostname(machine, sizeof machine - 1) == 0 && strchr(machine, '.') != NULL;
+}
+
 int init_text(const struct init_answers *a, struct buf *out)
 {
 	buf_add_str(
@@ -133,7 +156,7 @@ int init_text(const struct init_answers *a, struct buf *out)
 	    "; Configuration of ofmsrv, written by `ofmctl init`. Lines are yours to change: `ofmctl check` finds\n"
 	    "; mistakes, `ofmctl reload` puts changes into force, `ofmctl check --sample` shows every key there is.\n"
 	    "\n[server]\n; addresses NAME@domain are people on the LAN\n");
-	bool ok = put(out, "domain", a->domain);
+	bool ok = put(out, "domain", a->domain) && (machine_has_full_name() || put_hostname(out, a));
 	buf_add_str(out, "\n[special]\n; gets the gateway's reports, and mail that is nobody's\n");
 	ok = ok && put(out, "postmaster", a->postmaster);
 	buf_add_str(out,

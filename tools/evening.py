@@ -197,7 +197,7 @@ def evening(home, ca):
     provider = dovecot.Dovecot(ca, "pop.provider.example")
     try:
         provider.add_user("info@firm.example", SECRET)
-        ports(10025, 587, 10465, 10026, 10027)
+        ports(10025, 587, 10465, 10026, 10027, 10028)
         relay = postfix.Postfix(ca, provider, "smtp.provider.example")
         e = Evening(home)
         try:

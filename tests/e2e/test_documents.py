@@ -132,7 +132,7 @@ def has_group(command):
 ELSEWHERE = [
     (r"sudo adduser NAME ", has_group), (r"sudo adduser ", in_postinst), (r"sudo (chown|chgrp) ", paths_are_installed), (r"sudoedit ", paths_are_installed),
     (r"sudo systemctl (restart|edit) ", has_unit), (r"sudo apt (re)?install ", names_the_package),
-    (r"(sudo )?make( install| -j4)?$|make (deps|demo|run|check|check-asan|deb|deb-check|bench|evening)$", is_a_target),
+    (r"(sudo )?make( install| -j4)?$|make (deps|demo|run|check|check-world|check-asan|deb|deb-check|bench|evening)$", is_a_target),
     (r"ls /usr/local/|cd$", lambda c: None)]
 
 
