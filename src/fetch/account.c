@@ -171,6 +171,8 @@ struct session_result account_judge(struct account *a, const struct session_resu
 			a->fruitless = r->stored + r->deleted > 0 ? 0 : a->fruitless + 1;
 		free(a->broke);
 		a->broke = xstrdup(r->text);
+	} else if (r->more && r->stored + r->deleted == 0) { /* an end to what leads nowhere */
+		a->fruitless++;
 	}
 
 	a->refused_again = a->rounds > 1 && !r->entered && refused(r);

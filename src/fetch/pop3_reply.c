@@ -212,6 +212,17 @@ enum pop3_refusal pop3_reply_refusal(struct slice text, bool login)
 	return permanent && !passes ? POP3_WRONG : POP3_UNCLEAR;
 }
 
+bool pop3_reply_busy(struct slice text)
+{
+	static const char *const own_faults[] = {"internal", "server error", "system error",
+	                                         "crashed",  "read error",   NULL};
+	static const char *const codes[] = {"[IN-USE]", "[SYS/TEMP]", NULL};
+
+	text = slice_sub(text, 0, LOOKED_AT);
+	return contains_any(text, codes) ||
+	       (pop3_reply_refusal(text, true) == POP3_LATER && !contains_any(text, own_faults));
+}
+
 bool pop3_reply_crowded(struct slice text)
 {
 	static const char *const words[] = {"too many connections",   "too many concurrent",

@@ -23,6 +23,9 @@ enum pop3_refusal {
 	POP3_UNCLEAR /* refused without a reason that a machine could read, or with several */
 };
 
+/* Behind RETR: all messages are refused for a while, as opposed to one that the server cannot read. */
+bool pop3_reply_busy(struct slice text);
+
 /* text: a status line with or without its "-ERR". login: it answers a log-in, not another command. */
 enum pop3_refusal pop3_reply_refusal(struct slice text, bool login);
 /* Whether it says that we have too many connections there. */

@@ -422,6 +422,8 @@ void session_set_phase(struct session *s, enum session_phase p)
 {
 	s->phase = p;
 	s->entered |= p == PHASE_LISTING;
+	if (p == PHASE_COLLECTING) /* what was said of headers is over */
+		s->refused_at = 0;
 	if (p == PHASE_LISTING) {
 		loop_timer_cancel(s->deadline);
 		s->setup.entered(s->setup.arg);

@@ -16,6 +16,7 @@ void session_delete(struct session *s)
 void session_on_delete(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text)
 {
 	s->picks.v[cmd->tag].asked = false;
+	s->refused_at = ok ? 0 : cmd->tag + 1;
 	if (ok) {
 		s->picks.v[cmd->tag].deleted = true;
 		s->deleted++;

@@ -108,15 +108,24 @@ static size_t oldest_asked(const struct session *s)
 	return s->picks.n;
 }
 
+/* Whom a broken session is blamed on: a server that hangs up behind a refusal does so for what it refused. */
+static size_t to_blame(const struct session *s)
+{
+	if (s->refused_at > 0)
+		return s->refused_at - 1;
+	return s->phase == PHASE_COLLECTING || s->phase == PHASE_LOOKING || s->phase == PHASE_DELETING ? oldest_asked(s)
+	                                                                                               : s->picks.n;
+}
+
 void session_blame(struct session *s)
 {
-	bool dele = s->phase == PHASE_DELETING;
-	size_t i = s->phase == PHASE_COLLECTING || s->phase == PHASE_LOOKING || dele ? oldest_asked(s) : s->picks.n;
+	size_t i = to_blame(s);
 
 	if (i == s->picks.n || s->blameless || s->blames_pipelining || s->stopping || s->picks.v[i].curious)
 		return;
 	s->broke = true;
-	blame(s, i, s->phase == PHASE_LOOKING, dele);
+	if (s->refused_at == 0 || !tried(s, i))
+		blame(s, i, s->phase == PHASE_LOOKING, s->phase == PHASE_DELETING && s->picks.v[i].action == PICK_DELE);
 	for (size_t n = 0; n < s->picks.n && !s->more; n++) {
 		enum pick_action a = s->picks.v[n].action;
 
@@ -129,7 +138,8 @@ void session_on_refused(struct session *s, size_t i, struct slice text)
 {
 	s->picks.v[i].asked = false;
 	s->picks.v[i].action = PICK_LEAVE;
-	if (pop3_reply_refusal(text, true) == POP3_LATER)
+	s->refused_at = i + 1;
+	if (pop3_reply_busy(text))
 		return;
 	s->broke = true;
 	blame(s, i, false, false);
@@ -157,6 +167,7 @@ static void prove(struct session *s, size_t but, bool head)
 void session_on_answered(struct session *s, size_t i, bool head)
 {
 	s->picks.v[i].asked = false;
+	s->refused_at = 0;
 	if (head)
 		s->heads_came = true;
 	else
@@ -213,6 +224,7 @@ static bool name_it(struct session *s, struct pick *k, const struct hard *h)
 {
 	if (s->picks.rules.can_title && !k->curious && !h->by_head) {
 		k->curious = k->hopeless = true;
+		s->picks.ncurious++;
 		k->action = PICK_TOP;
 		return true;
 	}

@@ -69,6 +69,7 @@ struct session {
 	bool unstored; /* something retrieved is not stored: no QUIT, which some servers take for a receipt */
 	bool lasts;    /* the others are here: now those that come last */
 	bool came_through, heads_came; /* some message did; some header */
+	size_t refused_at;             /* behind the message whose refusal was the last reply; 0 = it was none */
 	bool blameless;                /* no message is to blame for the end */
 	bool expected;                 /* it was a message that had done so before */
 	bool broke, more;              /* a message broke the session; another session has something to do */

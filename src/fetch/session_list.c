@@ -194,6 +194,8 @@ static void listed_all(struct session *s)
 		ask_again(s);
 		return;
 	}
+	if (s->listing.n == 0 && s->listing.odd > 0)
+		session_note(s, SESSION_LATER, "the server names messages by UIDL, and LIST shows none of them");
 	if (s->has_uidl)
 		leave_doubtful(s);
 	s->listed = s->listing.n;
@@ -336,6 +338,7 @@ void session_on_top(struct session *s, const struct pop3_command *cmd, bool ok)
 	if (ok)
 		return;
 	s->looking--;
+	s->refused_at = cmd->tag + 1;
 	s->picks.v[cmd->tag].asked = false;
 	picks_no_top(&s->picks, cmd->tag);
 }

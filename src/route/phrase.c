@@ -78,6 +78,8 @@ static const struct {
     {"the server did not confirm the deletions: *", "сервер не подтвердил удаление: *"},
     {"the server refuses to list the mailbox: *", "сервер не даёт список писем: *"},
     {"the server refuses to name its messages: *", "сервер не называет письма (UIDL): *"},
+    {"the server names messages by UIDL, and LIST shows none of them",
+     "сервер называет письма (UIDL), а в LIST нет ни одного из них"},
     {"the server gives no UIDL for messages that may have been collected: they are left alone",
      "сервер не даёт UIDL писем, которые, возможно, уже собраны: их не трогают"},
     {"the token was refused: *", "токен отклонён: *"},

@@ -41,8 +41,18 @@ def garbage(session):
     session.end()
 
 
-HOW = {"drops": pop3liar.DROP, "half": half, "refused": "-ERR no such file", "garbage": garbage, "hangs": pop3liar.HANG,
-       "half and hangs": half_and_hang}
+def refused_and_closed(session):
+    session.s.settimeout(0.02)
+    try:
+        session.s.recv(65536)  # nothing is left unread: the refusal arrives
+    except OSError:
+        pass
+    session.send(b"-ERR internal error\r\n")
+    session.end()
+
+
+HOW = {"drops": pop3liar.DROP, "half": half, "refused": "-ERR no such file", "refused, closed": refused_and_closed,
+       "garbage": garbage, "hangs": pop3liar.HANG, "half and hangs": half_and_hang}
 
 
 def bad_ones(p, how, bad, verb="RETR"):
@@ -79,6 +89,7 @@ def test_one_of_six(gateway, provider, how, caps):
     g = gateway({"account one": account(p)})
     assert sync(g) == 1
     assert g.subjects("anna") == ["m0", "m1", "m3", "m4", "m5"] and list(p.mail) == ["u2"], "in the same sync"
+    assert p.connections <= 4
     for n in range(4):
         p.put(message(f"later {n}"))
         sync(g)
@@ -115,6 +126,7 @@ def test_several(gateway, provider, bad, keep):
     assert len(g.box("anna")) == len(good)
     said = b"".join(letters(g))
     assert said.count(b" KiB") == len(bad)
+    assert all(b': "m%s"' % u[1:].encode() in said for u in bad), "each of them by its subject"
 
 
 def test_nothing_is_left_while_nothing_else_proves_that_the_line_works(gateway, provider):

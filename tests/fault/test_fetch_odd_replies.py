@@ -111,6 +111,17 @@ def test_mail_that_arrives_between_uidl_and_list(gateway, provider, keep, shown_
     assert len(p.mail) == (0 if keep == "0" else 2)
 
 
+def test_uidl_names_what_list_never_shows(gateway, provider):
+    """That nothing is collected there is no success."""
+    p = provider([message("in")], reply=lambda v, arg, n: "+OK\r\n." if v == "LIST" else None)
+    g = gateway({"account one": account(p)})
+    assert g.ctl("sync", "--wait").returncode == 1
+    assert "LIST shows none of them" in g.json("status")["accounts"][0]["last_error"]
+    p.reply = lambda *a: None
+    g.sync()
+    assert g.subjects("anna") == ["in"] and p.mail == {} and g.box("postmaster") == []
+
+
 def test_empty_lines_and_tabs(gateway, provider):
     p = provider([message(f"m{n}") for n in range(3)])
 
