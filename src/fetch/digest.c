@@ -162,6 +162,16 @@ bool digest_is_unique(struct slice head)
 	return unique;
 }
 
+bool digest_has_id(struct slice head)
+{
+	struct header h;
+
+	header_scan(&h, head);
+	bool has = header_find(&h, "Message-ID", 0) != NULL;
+	header_free(&h);
+	return has;
+}
+
 bool digest_known(const unsigned char d[static DIGEST_SIZE])
 {
 	for (size_t i = 0; i < DIGEST_SIZE; i++)

@@ -30,6 +30,7 @@ int digest_compare(const unsigned char a[static DIGEST_SIZE],
                    const unsigned char b[static DIGEST_SIZE]); /* first halves */
 /* Whether the header holds what no two messages have in common: a Message-ID or a Received line. */
 bool digest_is_unique(struct slice head);
+bool digest_has_id(struct slice head);                        /* a Message-ID */
 bool digest_known(const unsigned char d[static DIGEST_SIZE]); /* not all zero */
 void digest_hex(const unsigned char d[static DIGEST_SIZE], char out[static 2 * DIGEST_SIZE + 1]);
 /* When the message reached the provider: its uppermost Received, else its Date; wall seconds, -1 = unknown. */

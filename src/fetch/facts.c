@@ -17,8 +17,9 @@ struct ledger_key facts_key(const struct facts *f)
 
 char *facts_name(const struct facts *f, enum fact_name n)
 {
-	static const char *const names[] = {[FACT_VISITED] = "visited", [FACT_HOLD] = "hold", [FACT_RESUME] = "resume",
-	                                    [FACT_TOLD] = "told",       [FACT_HARD] = "hard", [FACT_COPIES] = "copies"};
+	static const char *const names[] = {
+	    [FACT_VISITED] = "visited", [FACT_HOLD] = "hold",     [FACT_RESUME] = "resume", [FACT_TOLD] = "told",
+	    [FACT_HARD] = "hard",       [FACT_COPIES] = "copies", [FACT_GONE] = "gone"};
 
 	return xasprintf("fetch.%s.%s/%s", names[n], f->host, f->user);
 }
@@ -67,6 +68,11 @@ int facts_load(struct db_conn *c, struct facts *f, struct err *e)
 		return -1;
 	hard_read(&f->hard, hard);
 	free(hard);
+	char *gone;
+	if (get(c, f, FACT_GONE, &gone, e) != 0)
+		return -1;
+	gone_read(&f->gone, gone);
+	free(gone);
 	return get(c, f, FACT_RESUME, &f->resume, e);
 }
 
@@ -113,6 +119,33 @@ static void join(struct ledger_records *to, struct ledger_records *more)
 	ledger_sort(to);
 }
 
+/* Unknown ones with the sizes of what was deleted: by their number. */
+static void look_for_returned(struct facts *f, const struct listing *l)
+{
+	uint64_t *sizes = xcalloc(l->n + 1, sizeof *sizes);
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		const struct ledger_record *rec =
+		    l->v[i].uidl != NULL ? ledger_find(&f->records, slice_of(l->v[i].uidl)) : NULL;
+
+		if (rec == NULL || rec->closed)
+			sizes[n++] = l->v[i].size;
+	}
+	n = gone_count(&f->gone, sizes, n);
+	f->returned = n > 0;
+	f->many_returned = gone_is_much(&f->gone, n);
+	free(sizes);
+}
+
+static int load_all(struct db_conn *c, struct facts *f, struct err *e)
+{
+	struct ledger_key key = facts_key(f);
+
+	ledger_records_free(&f->records);
+	return ledger_load(c, &key, &f->records, e);
+}
+
 int facts_match(struct db_conn *c, struct facts *f, const struct listing *l, bool has_uidl, struct err *e)
 {
 	struct ledger_key key = facts_key(f);
@@ -120,14 +153,12 @@ int facts_match(struct db_conn *c, struct facts *f, const struct listing *l, boo
 	bool twins = !named(l, has_uidl);
 	int rc = twins ? 0 : match_each(c, &key, &f->records, l, &more, &twins, e);
 
-	if (rc == 0 && twins) {
-		ledger_records_free(&f->records);
-		rc = ledger_load(c, &key, &f->records, e);
-	} else if (rc == 0) {
+	if (rc == 0 && !twins)
 		join(&f->records, &more);
-	}
 	ledger_records_free(&more);
-	return rc;
+	if (rc == 0)
+		look_for_returned(f, l);
+	return rc == 0 && (twins || f->returned) ? load_all(c, f, e) : rc;
 }
 
 void facts_free(struct facts *f)
@@ -137,6 +168,7 @@ void facts_free(struct facts *f)
 	free(f->resume);
 	free(f->from);
 	hard_free(&f->hard);
+	gone_free(&f->gone);
 	ledger_records_free(&f->records);
 	*f = (struct facts){0};
 }

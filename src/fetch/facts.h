@@ -3,6 +3,7 @@
 #define OFM_FETCH_FACTS_H
 
 #include "config/config.h"
+#include "fetch/gone.h"
 #include "fetch/hard.h"
 #include "fetch/listing.h"
 #include "store/ledger.h"
@@ -13,7 +14,8 @@ enum fact_name {
 	FACT_RESUME,  /* how a hold ends: "known" or "all" */
 	FACT_TOLD,    /* postmaster was told that it fails */
 	FACT_HARD,    /* messages that are not handed out: hard.h */
-	FACT_COPIES   /* what was known came under new names, and was stored a second time */
+	FACT_COPIES,  /* what was known came under new names, and was stored a second time */
+	FACT_GONE     /* what was deleted last: gone.h */
 };
 
 struct facts {
@@ -24,6 +26,8 @@ struct facts {
 	bool visited, hold, told, copied;
 	char *resume; /* NULL: as usual */
 	struct hard_list hard;
+	struct gone gone;
+	bool returned, many_returned; /* by facts_match: deleted ones may be listed again; a good part of them */
 };
 
 /* Copies the key; nothing is read yet. */
@@ -33,7 +37,7 @@ int facts_load(struct db_conn *c, struct facts *f, struct err *e);
 /* Whether facts_match has to read something for this listing, a finished one. */
 bool facts_lack(const struct facts *f, const struct listing *l);
 /* On a thread with a connection: adds the closed records that may belong to what is listed; all, where messages are not
- * named by their UIDLs alone. */
+ * named by their UIDLs alone, or deleted ones may be listed again. */
 int facts_match(struct db_conn *c, struct facts *f, const struct listing *l, bool has_uidl, struct err *e);
 struct ledger_key facts_key(const struct facts *f);
 /* The name under which such a fact stands; the caller frees. */

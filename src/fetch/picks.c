@@ -295,6 +295,7 @@ void picks_free(struct picks *p)
 	free(p->claimed);
 	free(p->moved);
 	free(p->open);
+	picks_index_free(&p->closed);
 	picks_index_free(&p->by_header);
 	picks_index_free(&p->by_author);
 	picks_index_free(&p->nameless);

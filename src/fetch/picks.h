@@ -24,19 +24,22 @@ struct pick {
 	char *key;  /* its name in the ledger; NULL until the digest is known */
 	const struct ledger_record *rec;
 	enum pick_action action;
-	bool twice;    /* its UIDL is not its own */
-	bool deleted;  /* the session's note: the server said +OK to DELE */
-	bool brake;    /* unknown, and nearly all that was known is gone: is it one of those? */
-	bool curious;  /* over max_bytes: its header is asked for to tell whose it is, and decides nothing */
-	bool large;    /* newly found to be over max_bytes, and not told yet */
-	char *title;   /* the session's note: of a large one, whose it is and what about; may be NULL */
-	bool check;    /* whether it is the recorded one is seen once it is fetched */
-	bool sought;   /* its header is asked for: it may be one that vanished under another name */
-	bool asked;    /* the session's note: RETR or TOP is under way */
-	bool last;     /* the session's note: fetched behind all others, alone */
-	bool hopeless; /* the session's note: left for good; its header is asked for to tell whose it is */
-	bool copy;     /* fetched, and most likely collected before under another name */
-	bool unique;   /* no other message has this header */
+	bool twice;       /* its UIDL is not its own */
+	bool deleted;     /* the session's note: the server said +OK to DELE */
+	bool brake;       /* unknown, and nearly all that was known is gone: is it one of those? */
+	bool curious;     /* over max_bytes: its header is asked for to tell whose it is, and decides nothing */
+	bool large;       /* newly found to be over max_bytes, and not told yet */
+	char *title;      /* the session's note: of a large one, whose it is and what about; may be NULL */
+	bool check;       /* whether it is the recorded one is seen once it is fetched */
+	bool sought;      /* its header is asked for: it may be one that vanished under another name */
+	bool asked;       /* the session's note: RETR or TOP is under way */
+	bool last;        /* the session's note: fetched behind all others, alone */
+	bool hopeless;    /* the session's note: left for good; its header is asked for to tell whose it is */
+	bool undeletable; /* the session's note: hopeless, and it is its deletion that breaks the session */
+	bool copy;        /* fetched, and most likely collected before under another name */
+	bool unique;      /* no other message has this header */
+	bool has_id;      /* it has a Message-ID */
+	const struct ledger_record *again; /* the closed record of it: its deletion did not hold */
 	unsigned char digest[DIGEST_SIZE]; /* all zero: not known */
 	struct digest_old old;             /* only where there are records */
 	int64_t arrived;                   /* wall seconds, -1: not known */
@@ -57,6 +60,8 @@ struct picks_rules {
 	bool clock_jumped; /* within a day: nothing expires by it */
 	enum picks_resume resume;
 	const struct strlist *avoid; /* keys of messages that broke a session */
+	bool returned;               /* some of what was deleted may be listed again: all closed records are there */
+	bool many_returned;          /* a good part of it, or not for the first time */
 	bool copied;                 /* an earlier session stored copies of what was known: no second time */
 };
 
@@ -82,6 +87,7 @@ struct picks {
 	size_t nopen;
 	size_t nvanished;          /* of these, no longer listed by their names */
 	size_t nfree, ncomparable; /* of the open, not claimed; of these, with a digest */
+	struct picks_index closed; /* picks_returned.c's */
 	struct picks_index by_header, by_author, nameless, skipped, large; /* of the open ones */
 	bool brake, hold; /* hold: nothing may be done, a person has to decide */
 	bool copies;      /* held since what is known comes under new names each time */
@@ -93,6 +99,7 @@ struct picks {
 	size_t nlarge;     /* newly found to be over max_bytes */
 	size_t ncurious;
 	size_t nhopeless; /* to be told */
+	size_t nback;     /* listed again, after deletions that were confirmed */
 };
 
 /* Takes the listing's UIDLs; borrows records and rules->avoid for the life of p. */
@@ -112,6 +119,8 @@ enum picked picks_retrieved(struct picks *p, size_t i, struct slice head);
 struct ledger_record picks_record(const struct picks *p, size_t i);
 /* After that: whether it is to be deleted at once. */
 void picks_stored(struct picks *p, size_t i);
+/* Whether some message is listed under this name. */
+bool picks_lists(const struct picks *p, const char *uidl);
 void picks_free(struct picks *p);
 
 #endif

@@ -149,19 +149,20 @@ static void known_by_word(struct picks *p, struct pick *k)
 	known(p, k, p->rules.now);
 }
 
-/* Unknown, while no message stands for some records whose headers are known: it may be one of them under another name.
- */
-static bool may_have_moved(const struct picks *p, const struct pick *k)
+/* Unknown, while no message stands for some records whose headers are known, or while deleted ones may be listed again:
+ * it may be one of them under another name. */
+static bool may_be_known(struct picks *p, const struct pick *k)
 {
-	return p->rules.resume == PICKS_AS_USUAL && p->rules.can_top && p->ncomparable > 0 && !k->sought &&
-	       !digest_known(k->digest);
+	if (p->rules.resume != PICKS_AS_USUAL || !p->rules.can_top || k->sought || digest_known(k->digest))
+		return false;
+	return p->ncomparable > 0 || picks_may_have_returned(p, k);
 }
 
 static void new_mail(struct picks *p, struct pick *k)
 {
 	if (p->rules.resume == PICKS_ALL_KNOWN) {
 		known_by_word(p, k);
-	} else if (may_have_moved(p, k)) {
+	} else if (may_be_known(p, k)) {
 		k->sought = true;
 		k->action = PICK_TOP;
 	} else if (first_time(p, k)) {
@@ -170,6 +171,7 @@ static void new_mail(struct picks *p, struct pick *k)
 		leave_large(p, k);
 	} else {
 		k->action = avoided(p, k) ? PICK_LEAVE : PICK_RETR;
+		k->check = !digest_known(k->digest) && picks_may_have_returned(p, k);
 	}
 }
 
@@ -247,11 +249,13 @@ static bool take_over(struct picks *p, struct pick *k)
 /* Its header is that of its record. */
 static void recognised(struct picks *p, struct pick *k)
 {
-	if (k->rec->closed && k->rec->size == k->size) /* its deletion was confirmed once: it has no business here */
+	if (k->rec->closed && k->rec->size == k->size) { /* its deletion was confirmed once: it has no business here */
+		picks_claim(p, k->rec);
+		p->nback++;
 		k->action = PICK_DELE;
-	else if (k->rec->closed)
+	} else if (k->rec->closed) {
 		new_mail(p, k);
-	else {
+	} else {
 		picks_claim(p, k->rec);
 		carry_on(p, k, k->rec);
 	}
@@ -276,7 +280,7 @@ static void reconsider(struct picks *p, struct pick *k)
 	}
 	if (k->rec != NULL && same_header(k))
 		recognised(p, k);
-	else if (!take_over(p, k) && !copies_again(p, k))
+	else if (!take_over(p, k) && !picks_came_back(p, k) && !copies_again(p, k))
 		new_mail(p, k);
 }
 
@@ -287,6 +291,7 @@ static void read_header(struct picks *p, struct pick *k, struct slice head)
 		return;
 	digest_header_old(head, &k->old);
 	k->unique = digest_is_unique(head);
+	k->has_id = digest_has_id(head);
 }
 
 void picks_top(struct picks *p, size_t i, struct slice head)

@@ -26,8 +26,9 @@ const struct ledger_record *picks_find_skipped(struct picks *p, const struct pic
 void picks_index_free(struct picks_index *x);
 bool picks_comparable(const struct ledger_record *rec); /* its header is known */
 bool picks_is_large(const struct ledger_record *rec);   /* skipped for its size */
-/* Whether some message is listed under this name. */
-bool picks_lists(const struct picks *p, const char *uidl);
+/* picks_returned.c: one of this size was deleted; and, its header known, it is that one and decided. */
+bool picks_may_have_returned(struct picks *p, const struct pick *k);
+bool picks_came_back(struct picks *p, struct pick *k);
 void picks_decide(struct picks *p, struct pick *k);
 
 #endif

@@ -222,7 +222,9 @@ static bool has_others(const struct session *s)
  */
 static bool name_it(struct session *s, struct pick *k, const struct hard *h)
 {
+	k->undeletable = h->by_dele;
 	if (s->picks.rules.can_title && !k->curious && !h->by_head) {
+		s->picks.ncurious++;
 		k->curious = k->hopeless = true;
 		s->picks.ncurious++;
 		k->action = PICK_TOP;
@@ -244,12 +246,16 @@ bool session_arrange(struct session *s)
 	others = has_others(s);
 	for (size_t i = 0; i < s->picks.n; i++) {
 		struct pick *k = &s->picks.v[i];
-		struct hard *h = k->action == PICK_RETR || k->hopeless ? hard_of(s, i) : NULL;
+		struct hard *h = k->action == PICK_RETR || k->action == PICK_DELE || k->hopeless ? hard_of(s, i) : NULL;
 
-		if (h == NULL || h->by_dele || (h->by_head && h->tries < HARD_TRIES))
+		if (h == NULL || (h->by_head && h->tries < HARD_TRIES))
 			continue;
+		if (h->by_dele ? k->action == PICK_RETR : k->action == PICK_DELE)
+			continue; /* it broke the session by something else */
 		if (h->tries >= HARD_TRIES && !h->told)
 			look |= name_it(s, k, h);
+		else if (h->by_dele)
+			continue; /* session_may_delete */
 		else if (hard_is_left(h, now) || tried(s, i) || s->picks.v[i].hopeless)
 			k->action = PICK_LEAVE;
 		else if (!s->setup.may_follow)

@@ -46,6 +46,8 @@ static struct picks_rules make_rules(const struct session *s)
 	                                             : PICKS_ALL_NEW,
 	    .avoid = s->setup.avoid,
 	    .copied = s->facts.copied,
+	    .returned = s->facts.returned,
+	    .many_returned = s->facts.many_returned,
 	};
 }
 

@@ -17,7 +17,8 @@ struct marks { /* one commit */
 	size_t n;
 	bool hard; /* the messages that are not handed out have changed */
 	char *hard_text;
-	bool listed; /* from a listing: the mailbox was visited, and a resumption is over */
+	char *gone_text; /* NULL: unchanged */
+	bool listed;     /* from a listing: the mailbox was visited, and a resumption is over */
 	enum session_phase next;
 };
 
@@ -32,6 +33,8 @@ static int apply(struct db_conn *c, void *arg, struct err *e)
 		    m->v[i].remove ? ledger_remove(c, &key, m->v[i].rec.uidl, e) : ledger_put(c, &key, &m->v[i].rec, e);
 	if (rc == 0 && m->hard)
 		rc = facts_set(c, &m->key, FACT_HARD, m->hard_text, e);
+	if (rc == 0 && m->gone_text != NULL)
+		rc = facts_set(c, &m->key, FACT_GONE, m->gone_text, e);
 	if (rc != 0 || !m->listed)
 		return rc;
 	if (facts_set(c, &m->key, FACT_VISITED, "yes", e) != 0 || facts_set(c, &m->key, FACT_RESUME, NULL, e) != 0)
@@ -47,6 +50,7 @@ static void marks_free(void *arg)
 		free(m->v[i].rec.uidl);
 	free(m->v);
 	free(m->hard_text);
+	free(m->gone_text);
 	facts_free(&m->key);
 	free(m);
 }
@@ -165,25 +169,42 @@ static void report_large(struct session *s, struct acceptance *a)
 	buf_free(&list);
 }
 
-static void report_hopeless(struct session *s, struct acceptance *a)
+/* Those that are not handed out, and those whose deletion breaks the session. */
+static void report_hopeless(struct session *s, struct acceptance *a, bool stored)
 {
 	const struct config_account *account = s->account;
 	struct buf list;
+	size_t n = 0;
 
+	for (size_t i = 0; i < s->picks.n; i++) {
+		struct pick *k = &s->picks.v[i];
+
+		k->large = k->hopeless && k->undeletable == stored;
+		n += k->large;
+	}
+	if (n == 0)
+		return;
 	buf_init(&list, 64 * 1024);
-	for (size_t i = 0; i < s->picks.n; i++)
-		s->picks.v[i].large = s->picks.v[i].hopeless;
 	list_large(s, &list);
 	const struct letter_value values[] = {{"account", account->label},
 	                                      {"user", account->login.user},
 	                                      {"host", account->login.host},
 	                                      {"list", buf_str(&list)},
 	                                      {NULL, NULL}};
-	report_add(a, s->rules->config, LETTER_NOT_HANDED_OUT, values);
+	report_add(a, s->rules->config, stored ? LETTER_NOT_DELETED : LETTER_NOT_HANDED_OUT, values);
 	buf_free(&list);
 }
 
-static void submit_with_report(struct session *s, struct marks *m, bool large, bool hopeless)
+static void report_gone(struct session *s, struct acceptance *a, enum gone_news news)
+{
+	const struct config_account *account = s->account;
+	const struct letter_value values[] = {
+	    {"account", account->label}, {"user", account->login.user}, {"host", account->login.host}, {NULL, NULL}};
+
+	report_add(a, s->rules->config, news == GONE_COME_BACK ? LETTER_COME_BACK : LETTER_STAY_AWAY, values);
+}
+
+static void submit_with_report(struct session *s, struct marks *m, bool large, bool hopeless, enum gone_news news)
 {
 	struct told *t = xmalloc(sizeof *t);
 	struct acceptance *a = acceptance_new(s->setup.deps->delivery, s->setup.lane);
@@ -191,8 +212,12 @@ static void submit_with_report(struct session *s, struct marks *m, bool large, b
 	*t = (struct told){s, m->next};
 	if (large)
 		report_large(s, a);
-	if (hopeless)
-		report_hopeless(s, a);
+	if (hopeless) {
+		report_hopeless(s, a, false);
+		report_hopeless(s, a, true);
+	}
+	if (news != GONE_NO_NEWS)
+		report_gone(s, a, news);
 	acceptance_extra(a, apply, NULL, m, marks_free);
 	session_under_way(s);
 	acceptance_commit(&a, on_told, t);
@@ -221,21 +246,41 @@ void session_mark(struct session *s, enum session_phase next)
 	p->nlarge = p->nhopeless = 0;
 	session_set_phase(s, next == PHASE_COLLECTING ? PHASE_MARKING : PHASE_REMARKING);
 	if (large || hopeless)
-		submit_with_report(s, m, large, hopeless);
+		submit_with_report(s, m, large, hopeless, GONE_NO_NEWS);
 	else
 		submit(s, m);
 }
 
+/* What is deleted is remembered by its size, and whether earlier deletions held. */
+static enum gone_news remember_deleted(struct session *s, struct marks *m)
+{
+	uint64_t *sizes = xcalloc(s->deleted + 1, sizeof *sizes);
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->picks.n && n < s->deleted; i++)
+		if (s->picks.v[i].deleted)
+			sizes[n++] = s->picks.v[i].size;
+	enum gone_news news = gone_add(&s->facts.gone, sizes, n, s->picks.nback);
+	free(sizes);
+	if (s->picks.nback > 0)
+		log_warning("fetch.came_back", kv_s("sid", s->sid), kv_s("account", s->account->label),
+		            kv_u("messages", s->picks.nback), kv_u("sessions", s->facts.gone.back));
+	m->gone_text = gone_text(&s->facts.gone);
+	return news;
+}
+
 void session_close_records(struct session *s)
 {
-	struct marks *m = marks_new(s, s->deleted, PHASE_ENDED);
+	struct marks *m = marks_new(s, 2 * s->deleted, PHASE_ENDED);
 
 	for (size_t i = 0; i < s->picks.n; i++) {
 		const struct pick *k = &s->picks.v[i];
 
 		if (!k->deleted)
 			continue;
-		struct ledger_record rec = k->rec != NULL ? *k->rec : picks_record(&s->picks, i);
+		struct ledger_record rec = k->rec != NULL && k->again == NULL ? *k->rec : picks_record(&s->picks, i);
+		if (k->again != NULL && !picks_lists(&s->picks, k->again->uidl))
+			add(m, true, *k->again);
 		rec.uidl = k->key;
 		rec.size = k->size;
 		rec.closed = true;
@@ -244,6 +289,10 @@ void session_close_records(struct session *s)
 			memcpy(rec.digest, k->digest, DIGEST_SIZE);
 		add(m, false, rec);
 	}
+	enum gone_news news = remember_deleted(s, m);
 	session_set_phase(s, PHASE_CLOSING);
-	submit(s, m);
+	if (news != GONE_NO_NEWS)
+		submit_with_report(s, m, false, false, news);
+	else
+		submit(s, m);
 }

@@ -106,7 +106,8 @@ static const struct letter letters[LETTER_KINDS] = {
                       "  ofmctl account resume \"{account}\" --known   what lies there was collected before\n"
                       "  ofmctl account resume \"{account}\" --all     it is new: collect it\n\n"
                       "If this happens again and again, the server gives the same messages other names in each\n"
-                      "session. Then nothing can be kept there: set keep = 0.\n"},
+                      "session. Then nothing can be kept there: set keep = 0. If it is 0 already, the server\n"
+                      "does not delete what it says is deleted: ask the provider.\n"},
                      {"Ящик придержан",
                       "Ящик «{account}»: {user} на {host}\n\n"
                       "Почти все известные там письма исчезли, и на их месте неизвестные. Либо сервер перенумеровал\n"
@@ -115,7 +116,8 @@ static const struct letter letters[LETTER_KINDS] = {
                       "  ofmctl account resume \"{account}\" --known   эти письма уже собраны\n"
                       "  ofmctl account resume \"{account}\" --all     они новые: собрать\n\n"
                       "Если это повторяется, сервер в каждом сеансе даёт тем же письмам другие имена. Тогда хранить\n"
-                      "письма на нём нельзя: задайте keep = 0.\n"}},
+                      "письма на нём нельзя: задайте keep = 0. Если уже 0, сервер не удаляет писем, хотя подтверждает\n"
+                      "их удаление: обратитесь к провайдеру.\n"}},
     [LETTER_TOO_LARGE] = {{"Mail too large to collect",
                            "Account \"{account}\": {user} on {host}\n\n"
                            "Messages over max_message_kib ({limit} KiB) stay there, and are not mentioned again:\n\n"
@@ -152,6 +154,42 @@ static const struct letter letters[LETTER_KINDS] = {
           "{list}\n"
           "Остальная почта собирается. Прочтите эти письма там, удалите их или попросите провайдера\n"
           "исправить их. Время от времени попытки повторяются.\n"}},
+    [LETTER_NOT_DELETED] =
+        {{"Mail that cannot be deleted at the provider",
+          "Account \"{account}\": {user} on {host}\n\n"
+          "These messages are collected, but the server breaks the connection off each time they are to\n"
+          "be deleted there. They stay there, and are not mentioned again:\n\n"
+          "{list}\n"
+          "Mail is collected as usual. Delete these there by hand, or ask the provider to repair them.\n"
+          "Deleting them is tried again once a day.\n"},
+         {"Провайдер не может удалить письма",
+          "Ящик «{account}»: {user} на {host}\n\n"
+          "Эти письма собраны, но при попытке удалить их на сервере он каждый раз обрывает связь. Они\n"
+          "остаются там, больше о них не сообщается:\n\n"
+          "{list}\n"
+          "Почта собирается как обычно. Удалите эти письма там вручную или попросите провайдера\n"
+          "исправить их. Раз в сутки попытка повторяется.\n"}},
+    [LETTER_COME_BACK] =
+        {{"A provider does not delete what it says is deleted",
+          "Account \"{account}\": {user} on {host}\n\n"
+          "The provider confirms deletions and does not carry them out, or brings the messages back: in\n"
+          "several sessions in a row collected and deleted mail was listed again.\n\n"
+          "It is recognised and not collected again, and its deletion is asked for each time. Ask the\n"
+          "provider, and look whether a setting there keeps copies of mail that POP3 deletes.\n"
+          "You will be told when deletions hold again.\n"},
+         {"Провайдер не удаляет письма, хотя подтверждает удаление",
+          "Ящик «{account}»: {user} на {host}\n\n"
+          "Провайдер подтверждает удаление и не выполняет его или возвращает письма: несколько сеансов\n"
+          "подряд собранные и удалённые письма снова оказываются в ящике.\n\n"
+          "Шлюз их узнаёт, не собирает повторно и каждый раз просит удалить. Обратитесь к провайдеру и\n"
+          "проверьте, не включено ли там хранение писем, удаляемых по POP3.\n"
+          "Когда письма станут удаляться, придёт сообщение.\n"}},
+    [LETTER_STAY_AWAY] = {{"A provider deletes mail again",
+                           "Account \"{account}\": {user} on {host}\n\n"
+                           "What is deleted there stays deleted again. You need not do anything.\n"},
+                          {"Провайдер снова удаляет письма",
+                           "Ящик «{account}»: {user} на {host}\n\n"
+                           "Удалённые там письма больше не возвращаются. Делать ничего не нужно.\n"}},
     [LETTER_RUNAWAY] = {{"A sorting rule ran away",
                          "The pattern of [rule {rule}]\n\n  {pattern}\n\n"
                          "ran into the limits on a message of account \"{account}\" (UIDL {uidl}), and counted as no\n"

@@ -20,6 +20,9 @@ enum letter_kind {
 	LETTER_TOO_LARGE,      /* account user host limit list */
 	LETTER_NOT_FORWARDED,  /* user limit */
 	LETTER_NOT_HANDED_OUT, /* account user host list */
+	LETTER_NOT_DELETED,    /* account user host list */
+	LETTER_COME_BACK,      /* account user host */
+	LETTER_STAY_AWAY,      /* account user host */
 	LETTER_RUNAWAY,        /* rule pattern account uidl */
 	LETTER_RELAY_LOGIN,    /* host port why mend waiting */
 	LETTER_RELAY_DOWN,     /* host port why mend waiting */

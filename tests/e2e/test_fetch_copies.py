@@ -294,3 +294,119 @@ def test_two_sections_swapped_during_their_sessions(gateway, provider):
         sync(g)
     assert len(g.wait_box("anna", 24)) == len(set(g.subjects("anna"))) == 24
     assert not re.search("error=\"[^\"]", "\n".join(x for x in g.log().split("\n") if "fetch.end" in x and "stopped" not in x))
+
+
+# ---- deletions that are confirmed and not carried out ----
+
+def undying(p, every=1):
+    """QUIT is confirmed, and nothing is deleted, in each connection or each second one."""
+    usual = p.reply
+    p.reply = lambda verb, arg, n: "+OK bye" if verb == "QUIT" and n % every == 0 else usual(verb, arg, n)
+    return usual
+
+
+@pytest.mark.parametrize("caps,changing", [(ALL, True), (NO_TOP, True), (ALL, False), (NO_TOP, False), (NO_UIDL, False),
+                                           (NEITHER, False)])
+@pytest.mark.parametrize("n", [1, 2, 3, 30])
+def test_confirmed_deletions_that_do_not_hold(gateway, provider, caps, changing, n):
+    p = odd(provider, mail(n), caps, n + 5 if changing else None)
+    usual = undying(p)
+    g = gateway({"account one": account(p, keep=0)})
+    for _ in range(3):
+        assert sync(g) == 0
+    assert g.box("postmaster") == []
+    for _ in range(3):
+        assert sync(g) == 0
+    p.put(message("new"))
+    for _ in range(2):
+        assert sync(g) == 0
+    assert g.subjects("anna") == sorted([f"m{i:03}" for i in range(n)] + ["new"])
+    [letter] = g.wait_box("postmaster", 1)
+    assert b"confirms deletions" in letter and not held(g)
+    with sqlite3.connect(g.home / "state/ofmsrv.db") as db:
+        [(rows,)] = db.execute("SELECT count(*) FROM ledger")
+    db.close()
+    assert rows == n + 1, "records move to the new names"
+    p.reply = usual
+    assert sync(g) == 0 and p.mail == {}
+    for i in range(3):
+        p.put(message(f"later{i}", body=b"x" * (500 + 7 * i) + b"\r\n"))
+        assert sync(g) == 0
+    assert b"stays deleted" in g.wait_box("postmaster", 2)[-1] + g.box("postmaster")[0]
+    assert len(g.box("anna")) == n + 4
+
+
+@pytest.mark.parametrize("caps", [ALL, NO_TOP])
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_deleted_ones_with_other_headers_are_copied_once_and_then_held(gateway, provider, caps, n):
+    p = odd(provider, mail(n), caps, n, {"RETR": "X-Now: %d\r\n", "TOP": "X-Now: %d\r\n"})
+    undying(p)
+    g = gateway({"account one": account(p, keep=0)})
+    for _ in range(5):
+        sync(g)
+    assert count(g, n) and held(g), g.subjects("anna")
+    [letter] = g.wait_box("postmaster", 1)
+    assert b"ofmctl account resume" in letter
+
+
+def test_some_of_the_deleted_ones_come_back_later(gateway, provider):
+    p = odd(provider, mail(10), changing=100)
+    g = gateway({"account one": account(p, keep=0)})
+    old = dict(p.mail)
+    assert sync(g) == 0 and p.mail == {}
+    p.put(*[message(f"n{i}", body=b"y" * (100 + i) + b"\r\n") for i in range(4)])
+    assert sync(g) == 0 and p.mail == {}
+    for part in (10, 6, 3, 1):
+        p.mail = dict(list(old.items())[:part])
+        p.put(message(f"with{part}"))
+        assert sync(g) == 0 and p.mail == {}
+    got = g.subjects("anna")
+    assert len(got) == len(set(got)) == 18 and not held(g)
+
+
+@pytest.mark.parametrize("caps", [ALL, NO_TOP])
+def test_numbers_as_uidls_and_half_of_the_deletions(gateway, provider, caps):
+    p = odd(provider, [message(f"m{i}", body=b"x" * (i % 3 * 10) + b"\r\n") for i in range(6)], caps)
+    odd_reply = p.reply
+
+    def reply(verb, arg, n):
+        if verb == "UIDL":
+            return "\r\n".join(["+OK", *(f"{i} {i}" for i in range(1, len(p.mail) + 1)), "."])
+        if verb == "QUIT":
+            for u in list(p.mail)[:1]:
+                del p.mail[u]
+            return "+OK bye"
+        return odd_reply(verb, arg, n)
+    p.reply = reply
+    g = gateway({"account one": account(p, keep=0)})
+    for _ in range(7):
+        assert sync(g) == 0
+    assert g.subjects("anna") == [f"m{i}" for i in range(6)] and p.mail == {}
+
+
+@pytest.mark.parametrize("caps", [ALL, NO_TOP])
+def test_new_mail_of_the_same_size_is_no_old_mail(gateway, provider, caps):
+    p = odd(provider, [], caps)
+    g = gateway({"account one": account(p, keep=0)})
+    for i in range(6):
+        p.put(message(f"news{i}a"), message(f"news{i}b"))
+        assert sync(g) == 0
+    assert len(set(g.subjects("anna"))) == len(g.box("anna")) == 12
+    assert p.mail == {} and not held(g) and g.box("postmaster") == []
+
+
+def test_a_deletion_that_breaks_each_session_is_told_once(gateway, provider):
+    p = provider(mail(5), reply=lambda verb, arg, n: pop3liar.DROP if verb == "DELE" and doomed(arg) else None)
+
+    def doomed(arg):
+        return list(p.mail)[int(arg) - 1] == "u2"
+    g = gateway({"account one": account(p, keep=0)})
+    for _ in range(6):
+        sync(g)
+    assert g.subjects("anna") == [f"m{i:03}" for i in range(5)] and list(p.mail) == ["u2"]
+    [letter] = g.wait_box("postmaster", 1)
+    assert b"cannot be deleted" in letter and b"m002" in letter
+    g.restart(kill=True)
+    for _ in range(2):
+        assert sync(g) == 0
+    assert len(g.box("postmaster")) == 1 and len(g.box("anna")) == 5

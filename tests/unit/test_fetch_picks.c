@@ -431,6 +431,68 @@ static void test_copies_once_and_then_a_hold(void **state)
 	}
 }
 
+/* Deletions that were confirmed, and other UIDLs. ids: of the headers, first those of the records. Those with an x have
+ * something else in the header, and the author's part is the same. */
+static void test_deleted_ones_that_are_listed_again(void **state)
+{
+	static const struct {
+		const char *records, *listing, *ids, *others;
+		bool returned, many, can_top;
+		const char *want, *after;
+		bool hold;
+		size_t back;
+	} rows[] = {
+	    {"a=10c b=20c", "m=10 n=20", "1212", "    ", true, true, true, "TT", "DD", false, 2},
+	    {"a=10c b=20c", "m=10 n=20", "1212", "    ", true, true, false, "RR", "DD", false, 2},
+	    {"a=10c b=20c", "m=10 n=20", "1212", "    ", true, false, true, "TT", "RR", false, 2}, /* too few */
+	    {"a=10c b=20c", "m=10 n=20", "1212", "    ", false, false, true, "RR", "RR", false, 0},
+	    {"a=10c b=20c", "m=10 n=20", "1234", "    ", true, true, true, "TT", "RR", false, 0}, /* other mail */
+	    {"a=10c b=20c", "m=11 n=20", "1212", "    ", true, true, true, "RT", "RD", false, 1},
+	    {"a=10c b=10c", "m=10 n=10 o=10", "11111", "     ", true, true, true, "TTT", "DDR", false, 2},
+	    {"a=10c b=20c", "m=10 n=20", "1212", "  x ", true, true, true, "TT", "RD", false, 2}, /* a copy, once */
+	    {"a=10c b=10c", "m=10", "111", "  x", true, true, true, "T", "T", true, 1},
+	    {"a=10c b=10c", "m=10", "111", "  x", true, true, false, "R", "R", true, 1},
+	    {"1=10c 2=20c", "1=20", "122", "   ", true, true, true, "T", "D", false, 1}, /* numbers as UIDLs */
+	    {"1=10c 2=10c", "1=10", "122", "   ", true, true, true, "T", "D", false, 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct picks_rules r = rules();
+		struct bench b;
+		char head[200];
+
+		r.returned = rows[i].returned;
+		r.many_returned = rows[i].many;
+		r.can_top = rows[i].can_top;
+		make_records(&b.records, rows[i].records);
+		for (size_t k = 0; k < b.records.n; k++) {
+			snprintf(head, sizeof head, WITH_ID("%c", ""), rows[i].ids[k]);
+			set_digest(&b.records, b.records.v[k].uidl, head);
+		}
+		make_listing(&b.listing, rows[i].listing, true);
+		picks_make(&b.p, &r, &b.listing, &b.records);
+		listing_free(&b.listing);
+		assert_string_equal(actions(&b), rows[i].want);
+		for (size_t k = 0; k < b.p.n; k++) {
+			size_t at = b.records.n + k;
+
+			if (rows[i].others[at] == 'x')
+				snprintf(head, sizeof head, WITH_ID("%c", "X-Now: 2\r\n"), rows[i].ids[at]);
+			else
+				snprintf(head, sizeof head, WITH_ID("%c", ""), rows[i].ids[at]);
+			if (b.p.v[k].action == PICK_TOP)
+				picks_top(&b.p, k, slice_of(head));
+			else if (!rows[i].can_top)
+				picks_retrieved(&b.p, k, slice_of(head));
+		}
+		assert_string_equal(actions(&b), rows[i].after);
+		assert_int_equal(b.p.hold, rows[i].hold);
+		assert_int_equal(b.p.nback, rows[i].back);
+		end(&b);
+	}
+}
+
 static void test_another_size_is_recorded(void **state)
 {
 	struct picks_rules r = rules();
@@ -588,6 +650,7 @@ int main(void)
 	    cmocka_unit_test(test_a_record_is_taken_over_once),
 	    cmocka_unit_test(test_moved_ones_are_known_by_their_headers),
 	    cmocka_unit_test(test_copies_once_and_then_a_hold),
+	    cmocka_unit_test(test_deleted_ones_that_are_listed_again),
 	    cmocka_unit_test(test_another_size_is_recorded),
 	    cmocka_unit_test(test_names_where_uidls_are_none),
 	    cmocka_unit_test(test_records_that_are_no_longer_listed),
