@@ -119,31 +119,49 @@ static void join(struct ledger_records *to, struct ledger_records *more)
 	ledger_sort(to);
 }
 
-/* Unknown ones with the sizes of what was deleted: by their number. */
-static void look_for_returned(struct facts *f, const struct listing *l)
+static int by_number(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* The sizes of what is listed and unknown, or deleted, sorted; the caller frees. */
+static uint64_t *sizes_of_unknown(const struct facts *f, const struct listing *l, size_t *n)
 {
 	uint64_t *sizes = xcalloc(l->n + 1, sizeof *sizes);
-	size_t n = 0;
 
+	*n = 0;
 	for (size_t i = 0; i < l->n; i++) {
 		const struct ledger_record *rec =
 		    l->v[i].uidl != NULL ? ledger_find(&f->records, slice_of(l->v[i].uidl)) : NULL;
 
 		if (rec == NULL || rec->closed)
-			sizes[n++] = l->v[i].size;
+			sizes[(*n)++] = l->v[i].size;
 	}
-	n = gone_count(&f->gone, sizes, n);
-	f->returned = n > 0;
-	f->many_returned = gone_is_much(&f->gone, n);
-	free(sizes);
+	qsort(sizes, *n, sizeof *sizes, by_number);
+	return sizes;
 }
 
-static int load_all(struct db_conn *c, struct facts *f, struct err *e)
+/* Some have the sizes of what was deleted last: the closed records of such sizes are needed. */
+static int match_returned(struct db_conn *c, struct facts *f, const struct listing *l, bool all, struct err *e)
 {
 	struct ledger_key key = facts_key(f);
+	struct ledger_records more = {0};
+	size_t n;
+	uint64_t *sizes = sizes_of_unknown(f, l, &n);
+	size_t found = gone_count(&f->gone, sizes, n);
+	int rc = 0;
 
-	ledger_records_free(&f->records);
-	return ledger_load(c, &key, &f->records, e);
+	f->returned = found > 0;
+	f->many_returned = gone_is_much(&f->gone, found);
+	if (f->returned && !all)
+		rc = ledger_add_closed_sized(c, &key, sizes, n, &f->records, &more, e);
+	if (rc == 0 && more.n > 0)
+		join(&f->records, &more);
+	ledger_records_free(&more);
+	free(sizes);
+	return rc;
 }
 
 int facts_match(struct db_conn *c, struct facts *f, const struct listing *l, bool has_uidl, struct err *e)
@@ -153,12 +171,14 @@ int facts_match(struct db_conn *c, struct facts *f, const struct listing *l, boo
 	bool twins = !named(l, has_uidl);
 	int rc = twins ? 0 : match_each(c, &key, &f->records, l, &more, &twins, e);
 
-	if (rc == 0 && !twins)
+	if (rc == 0 && twins) {
+		ledger_records_free(&f->records);
+		rc = ledger_load(c, &key, &f->records, e);
+	} else if (rc == 0) {
 		join(&f->records, &more);
+	}
 	ledger_records_free(&more);
-	if (rc == 0)
-		look_for_returned(f, l);
-	return rc == 0 && (twins || f->returned) ? load_all(c, f, e) : rc;
+	return rc == 0 ? match_returned(c, f, l, twins, e) : rc;
 }
 
 void facts_free(struct facts *f)

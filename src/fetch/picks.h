@@ -60,9 +60,9 @@ struct picks_rules {
 	bool clock_jumped; /* within a day: nothing expires by it */
 	enum picks_resume resume;
 	const struct strlist *avoid; /* keys of messages that broke a session */
-	bool returned;               /* some of what was deleted may be listed again: all closed records are there */
-	bool many_returned;          /* a good part of it, or not for the first time */
-	bool copied;                 /* an earlier session stored copies of what was known: no second time */
+	bool returned; /* some of what was deleted may be listed again: the closed records of such sizes are there */
+	bool many_returned; /* a good part of it, or not for the first time */
+	bool copied;        /* an earlier session stored copies of what was known: no second time */
 };
 
 struct picks_change {

@@ -176,6 +176,42 @@ int ledger_add_closed(struct db_conn *c, const struct ledger_key *key, const cha
 	return end(c, near, key, rc, e);
 }
 
+static int by_number(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+int ledger_add_closed_sized(struct db_conn *c, const struct ledger_key *key, const uint64_t *sizes, size_t n,
+                            const struct ledger_records *known, struct ledger_records *out, struct err *e)
+{
+	sqlite3_stmt *st = db_stmt(c,
+	                           COLUMNS "ledger WHERE host = ?1 AND user = ?2 AND closed <> 0"
+	                                   " AND size BETWEEN ?3 AND ?4",
+	                           e);
+	int rc;
+
+	if (st == NULL)
+		return -1;
+	bind_key(st, key);
+	sqlite3_bind_int64(st, 3, (int64_t)sizes[0]);
+	sqlite3_bind_int64(st, 4, (int64_t)sizes[n - 1]);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		uint64_t size = (uint64_t)sqlite3_column_int64(st, 1);
+		struct ledger_record rec;
+
+		if (bsearch(&size, sizes, n, sizeof *sizes, by_number) == NULL)
+			continue;
+		read_row(st, &rec);
+		if (ledger_find(known, slice_of(rec.uidl)) == NULL)
+			append(out, &rec);
+		else
+			free(rec.uidl);
+	}
+	return end(c, st, key, rc, e);
+}
+
 int ledger_any(struct db_conn *c, const struct ledger_key *key, bool *any, struct err *e)
 {
 	sqlite3_stmt *st = db_stmt(c, "SELECT 1 FROM ledger WHERE host = ?1 AND user = ?2 LIMIT 1", e);

@@ -47,6 +47,9 @@ int ledger_add_aged(struct db_conn *c, const struct ledger_key *key, int64_t bef
 /* The closed one of this UIDL, where there is one; sets *twins where records "UIDL#…" are there. */
 int ledger_add_closed(struct db_conn *c, const struct ledger_key *key, const char *uidl, struct ledger_records *out,
                       bool *twins, struct err *e);
+/* The closed ones of these sizes (sorted, at least one), but for those in `known`. Reads over all of the mailbox. */
+int ledger_add_closed_sized(struct db_conn *c, const struct ledger_key *key, const uint64_t *sizes, size_t n,
+                            const struct ledger_records *known, struct ledger_records *out, struct err *e);
 void ledger_sort(struct ledger_records *r);
 int ledger_any(struct db_conn *c, const struct ledger_key *key, bool *any, struct err *e);
 void ledger_records_free(struct ledger_records *r);
