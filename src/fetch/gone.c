@@ -101,7 +101,7 @@ bool gone_is_much(const struct gone *g, size_t count)
 {
 	uint64_t last = g->last < GONE_MOST ? g->last : GONE_MOST;
 
-	return count > 0 && (g->back > 0 || (last <= 2 ? count >= last : 2 * (uint64_t)count >= last));
+	return count > 0 && (g->back > 0 || (count >= 2 && 2 * (uint64_t)count >= last));
 }
 
 void gone_free(struct gone *g)

@@ -28,7 +28,8 @@ char *gone_text(const struct gone *g); /* the caller frees */
 enum gone_news gone_add(struct gone *g, const uint64_t *sizes, size_t n, size_t came_back);
 /* How many of these sizes are among the deleted. */
 size_t gone_count(const struct gone *g, const uint64_t *sizes, size_t n);
-/* Whether so many are a good part of what was deleted, or deletions did not hold before. */
+/* Whether so many are a good part of what was deleted last (half, and two at least), or deletions did not hold before.
+ */
 bool gone_is_much(const struct gone *g, size_t count);
 void gone_free(struct gone *g);
 

@@ -309,7 +309,9 @@ def undying(p, every=1):
                                            (NEITHER, False)])
 @pytest.mark.parametrize("n", [1, 2, 3, 30])
 def test_confirmed_deletions_that_do_not_hold(gateway, provider, caps, changing, n):
+    """A single one under another UIDL is new mail, once: it may have been sent again."""
     p = odd(provider, mail(n), caps, n + 5 if changing else None)
+    copies = 1 if changing and n == 1 else 0
     usual = undying(p)
     g = gateway({"account one": account(p, keep=0)})
     for _ in range(3):
@@ -320,20 +322,20 @@ def test_confirmed_deletions_that_do_not_hold(gateway, provider, caps, changing,
     p.put(message("new"))
     for _ in range(2):
         assert sync(g) == 0
-    assert g.subjects("anna") == sorted([f"m{i:03}" for i in range(n)] + ["new"])
+    assert g.subjects("anna") == sorted([f"m{i:03}" for i in range(n)] + ["m000"] * copies + ["new"])
     [letter] = g.wait_box("postmaster", 1)
     assert b"confirms deletions" in letter and not held(g)
     with sqlite3.connect(g.home / "state/ofmsrv.db") as db:
         [(rows,)] = db.execute("SELECT count(*) FROM ledger")
     db.close()
-    assert rows == n + 1, "records move to the new names"
+    assert rows == n + copies + 1, "records move to the new names"
     p.reply = usual
     assert sync(g) == 0 and p.mail == {}
     for i in range(3):
         p.put(message(f"later{i}", body=b"x" * (500 + 7 * i) + b"\r\n"))
         assert sync(g) == 0
     assert b"stays deleted" in g.wait_box("postmaster", 2)[-1] + g.box("postmaster")[0]
-    assert len(g.box("anna")) == n + 4
+    assert len(g.box("anna")) == n + copies + 4
 
 
 @pytest.mark.parametrize("caps", [ALL, NO_TOP])
