@@ -54,9 +54,9 @@ static void test_how_many_are_much(void **state)
 		unsigned back;
 		size_t count;
 		bool want;
-	} rows[] = {{1, 0, 1, false},  {2, 0, 1, false},      {2, 0, 2, true},     {3, 0, 1, false}, {3, 0, 2, true},
+	} rows[] = {{1, 0, 1, false}, {2, 0, 1, false},      {2, 0, 2, true},     {3, 0, 1, false}, {3, 0, 2, true},
 	            {9, 0, 4, false}, {9, 0, 5, true},       {9, 1, 1, true},     {9, 1, 0, false}, {0, 0, 0, false},
-	            {0, 0, 1, false},  {9000, 0, 249, false}, {9000, 0, 250, true}};
+	            {0, 0, 1, false}, {9000, 0, 249, false}, {9000, 0, 250, true}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
