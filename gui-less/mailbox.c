@@ -123,7 +123,7 @@ static void take_field(json_t *o, const char *key, const struct header *h, const
 
 	buf_init(&b, 400);
 	if (f != NULL)
-		header_decode(&b, f->value);
+		header_decode_as(&b, f->value, header_charset(h));
 	codec_set_text(o, key, buf_str(&b));
 	buf_free(&b);
 }

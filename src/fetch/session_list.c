@@ -369,7 +369,7 @@ static char *title_of(struct slice head)
 		const struct header_field *f = header_find(&h, fields[i], 0);
 		buf_init(&decoded, HEAD_MAX);
 		if (f != NULL)
-			header_decode(&decoded, f->value);
+			header_decode_as(&decoded, f->value, header_charset(&h));
 		buf_add_str(&title, i == 0 ? "" : ": \"");
 		text_escape(&title, buf_slice(&decoded), 200);
 		buf_free(&decoded);

@@ -42,6 +42,7 @@ enum journal_text {
 	JOURNAL_SORTED,     /*   … what placed it: "rule invoices, copies" */
 	JOURNAL_SUBJECT,    /* raw, as in the header */
 	JOURNAL_MESSAGE_ID, /* raw */
+	JOURNAL_CHARSET,    /* what the header names for raw 8-bit text of the above */
 	JOURNAL_REPLY,      /* the other side's words, or ours where we refused */
 	JOURNAL_TEXTS
 };

@@ -354,14 +354,15 @@ static void bind_text(sqlite3_stmt *st, int i, const char *s)
 		sqlite3_bind_text(st, i, s, -1, SQLITE_TRANSIENT);
 }
 
-static void bind_decoded(sqlite3_stmt *st, int i, const char *raw)
+static void bind_decoded(sqlite3_stmt *st, int i, const struct journal_note *m, enum journal_text which)
 {
+	const char *raw = m->text[which], *charset = m->text[JOURNAL_CHARSET];
 	struct buf b;
 
 	if (raw == NULL || raw[0] == '\0')
 		return;
 	buf_init(&b, SUBJECT_MAX);
-	header_decode(&b, slice_of(raw));
+	header_decode_as(&b, slice_of(raw), slice_of(charset != NULL ? charset : ""));
 	bind_text(st, i, buf_str(&b));
 	buf_free(&b);
 }
@@ -417,11 +418,11 @@ static int write_message(struct db_conn *c, const struct journal_note *m, struct
 	sqlite3_bind_int(st, 2, (int)m->kind);
 	for (int i = 0; i < 7; i++)
 		if (m->kind == JOURNAL_COLLECTED && plain[i] == JOURNAL_SENDER)
-			bind_decoded(st, 3 + i, m->text[plain[i]]);
+			bind_decoded(st, 3 + i, m, plain[i]);
 		else
 			bind_text(st, 3 + i, m->text[plain[i]]);
-	bind_decoded(st, 10, m->text[JOURNAL_SUBJECT]);
-	bind_decoded(st, 11, m->text[JOURNAL_MESSAGE_ID]);
+	bind_decoded(st, 10, m, JOURNAL_SUBJECT);
+	bind_decoded(st, 11, m, JOURNAL_MESSAGE_ID);
 	bind_text(st, 12, m->text[JOURNAL_REPLY]);
 	bind_list(st, 13, &m->recipients);
 	bind_list(st, 14, &m->boxes);

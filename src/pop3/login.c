@@ -3,11 +3,12 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "mail/address.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-const struct config_user *pop3_login_user(const struct config *c, struct slice name)
+static const struct config_user *user_named(const struct config *c, struct slice name)
 {
 	const struct config_user *u = config_user_by_name(c, name);
 	size_t at = name.n;
@@ -21,6 +22,16 @@ const struct config_user *pop3_login_user(const struct config *c, struct slice n
 	if (u == NULL)
 		u = config_user_by_alias(c, name);
 	return u != NULL && !u->is_daemon ? u : NULL;
+}
+
+/* A domain in another alphabet is kept in ASCII, and people type either form. */
+const struct config_user *pop3_login_user(const struct config *c, struct slice name)
+{
+	char *ascii = address_to_ascii(name);
+	const struct config_user *u = user_named(c, slice_of(ascii));
+
+	free(ascii);
+	return u;
 }
 
 int64_t pop3_login_days(const struct config_user *u)

@@ -16,6 +16,7 @@ void noted_head(struct journal_note *n, struct slice head)
 	struct header h;
 
 	header_scan(&h, head);
+	journal_note_set_slice(n, JOURNAL_CHARSET, header_charset(&h));
 	take(n, JOURNAL_SUBJECT, &h, "Subject");
 	take(n, JOURNAL_MESSAGE_ID, &h, "Message-ID");
 	if (n->kind == JOURNAL_COLLECTED)

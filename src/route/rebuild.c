@@ -10,6 +10,7 @@
 #include "disk/file.h"
 #include "mail/header.h"
 #include "route/delivery_internal.h"
+#include "route/section.h"
 #include "store/ledger.h"
 
 #include <dirent.h>
@@ -208,6 +209,24 @@ static int learn_line(struct relearn *l, struct slice line, uint64_t size, int64
 	return rc;
 }
 
+/* How much we put in front of what the provider sent; received: the length of our first line. A message without a
+ * header section got an empty line, too. */
+static size_t ours(struct slice head, size_t received, uint64_t size)
+{
+	static const char unsorted[] = "X-Ofmsrv-Unsorted: ";
+	struct slice rest = slice_sub(head, received, head.n);
+	size_t n = received;
+
+	if (slice_starts_nocase(rest, unsorted)) {
+		n += slice_find(rest, '\n') + 1;
+		rest = slice_sub(head, n, head.n);
+	}
+	if (slice_starts_nocase(rest, "\r\n") &&
+	    section_look(slice_sub(rest, 2, rest.n), size - n - 2 /* of the empty line */).missing)
+		n += 2;
+	return n < size ? n : (size_t)size;
+}
+
 static int learn_message(struct relearn *l, const char *user, const struct maildir_entry *en, struct err *e)
 {
 	static const char field[] = "Received: ";
@@ -225,8 +244,9 @@ static int learn_message(struct relearn *l, const char *user, const struct maild
 	struct slice line = slice_sub(s, 0, slice_find(s, '\n'));
 	if (!slice_starts_nocase(line, field))
 		return 0;
-	/* What the provider listed: all but our own line. Of another size, it may be other mail under a used UIDL. */
-	return learn_line(l, slice_sub(line, strlen(field), line.n), (uint64_t)st.st_size - line.n - 1,
+	/* What the provider listed: all but our own lines. Of another size, it may be other mail under a used UIDL. */
+	uint64_t size = (uint64_t)st.st_size;
+	return learn_line(l, slice_sub(line, strlen(field), line.n), size - ours(s, line.n + 1, size),
 	                  strtoll(en->name, NULL, 10), e);
 }
 

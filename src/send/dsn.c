@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct texts {
 	const char *author, *failed_subject, *delayed_subject, *failed, *expired, *no_answer, *id;
@@ -61,14 +62,53 @@ const char *dsn_status(const struct dsn_recipient *r, bool warning, char buf[sta
 	return buf;
 }
 
-/* Text of ours and of peers, LF lines: as CRLF lines. */
+enum { LINE_MOST = 990 }; /* octets; RFC 5322 2.1.1 allows 998 */
+
+/* Text of ours and of peers, LF lines: as CRLF lines, none of them too long, each character whole. */
 static void add_text(struct buf *out, const char *s)
 {
+	size_t column = 0;
+
 	for (; *s != '\0'; s++) {
-		if (*s == '\n')
-			buf_add_char(out, '\r');
+		bool space = *s == ' ', begins = ((unsigned char)*s & 0xc0) != 0x80;
+		if (*s == '\n' || (column >= LINE_MOST / 2 && space && column + strcspn(s + 1, " \n") >= LINE_MOST) ||
+		    (column >= LINE_MOST - 4 && begins) || column >= LINE_MOST) {
+			buf_add_str(out, *s == '\n' ? "\r" : "\r\n");
+			column = 0;
+		}
 		buf_add_char(out, *s);
+		column = *s == '\n' ? 0 : column + 1;
 	}
+}
+
+/* One field with its CRLF, folded where it is too long: at a blank, else where it has to be. */
+static void add_field(struct buf *out, struct slice field)
+{
+	while (field.n > LINE_MOST) {
+		size_t n = LINE_MOST;
+		while (n > LINE_MOST / 2 && field.p[n] != ' ')
+			n--;
+		if (field.p[n] != ' ')
+			n = LINE_MOST;
+		buf_add_slice(out, slice_sub(field, 0, n));
+		buf_add_str(out, field.p[n] == ' ' ? "\r\n" : "\r\n ");
+		field = slice_sub(field, n, field.n);
+	}
+	buf_add_slice(out, field);
+	buf_add_str(out, "\r\n");
+}
+
+/* Fields of CRLF lines, as they come; the last line may be empty. */
+static void add_fields(struct buf *out, struct buf *fields)
+{
+	struct slice all = buf_slice(fields);
+
+	while (all.n > 0) {
+		struct slice line = slice_sub(all, 0, slice_find(all, '\n'));
+		all = slice_sub(all, line.n + 1, all.n);
+		add_field(out, slice_sub(line, 0, line.n > 0 && line.p[line.n - 1] == '\r' ? line.n - 1 : line.n));
+	}
+	buf_free(fields);
 }
 
 static void add_subject(struct buf *out, const struct dsn *d, const struct header *h)
@@ -79,20 +119,23 @@ static void add_subject(struct buf *out, const struct dsn *d, const struct heade
 	buf_init(&subject, 400);
 	buf_add_str(&subject, d->warning ? texts_of(d)->delayed_subject : texts_of(d)->failed_subject);
 	if (f != NULL)
-		header_decode(&subject, slice_trim(f->value));
+		header_decode_as(&subject, f->value, header_charset(h));
 	rewrite_add_field(out, "Subject", buf_str(&subject));
 	buf_free(&subject);
 }
 
 static void add_head(struct buf *out, const struct dsn *d, const struct header *h)
 {
+	struct buf fields;
 	char date[40];
 
 	clock_rfc5322(d->now, date);
-	buf_printf(out, "Return-Path: <>\r\nFrom: %s <postmaster@%s>\r\n", texts_of(d)->author, d->domain);
-	buf_printf(out, "To: <%s>\r\n", d->to);
-	add_subject(out, d, h);
-	buf_printf(out, "Date: %s\r\nMessage-ID: <%s@%s>\r\n", date, d->boundary, d->hostname);
+	buf_init(&fields, SIZE_MAX / 2);
+	buf_printf(&fields, "Return-Path: <>\r\nFrom: %s <postmaster@%s>\r\n", texts_of(d)->author, d->domain);
+	buf_printf(&fields, "To: <%s>\r\n", d->to);
+	add_subject(&fields, d, h);
+	buf_printf(&fields, "Date: %s\r\nMessage-ID: <%s@%s>\r\n", date, d->boundary, d->hostname);
+	add_fields(out, &fields);
 	buf_add_str(out, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
 	buf_printf(out, "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"%s\"\r\n\r\n",
 	           d->boundary);
@@ -203,14 +246,17 @@ static void add_recipient(struct buf *out, const struct dsn *d, const struct dsn
 
 static void add_status_part(struct buf *out, const struct dsn *d)
 {
+	struct buf fields;
 	char date[40];
 
 	open_part(out, d, "message/delivery-status", NULL);
 	clock_rfc5322(d->queued_at, date);
-	buf_printf(out, "Reporting-MTA: dns; %s\r\nX-Ofmsrv-Queue-Id: %s\r\nArrival-Date: %s\r\n", d->hostname, d->id,
-	           date);
+	buf_init(&fields, SIZE_MAX / 2);
+	buf_printf(&fields, "Reporting-MTA: dns; %s\r\nX-Ofmsrv-Queue-Id: %s\r\nArrival-Date: %s\r\n", d->hostname,
+	           d->id, date);
 	for (size_t i = 0; i < listed(d); i++)
-		add_recipient(out, d, &d->recipients[i]);
+		add_recipient(&fields, d, &d->recipients[i]);
+	add_fields(out, &fields);
 }
 
 static void add_original(struct buf *out, const struct dsn *d, const struct header *h)

@@ -1,6 +1,7 @@
 /* What people see of the queue and do to it. */
 #include "base/alloc.h"
 #include "base/log.h"
+#include "mail/address.h"
 #include "send/sender_internal.h"
 
 #include <stdlib.h>
@@ -188,7 +189,8 @@ void sender_act(struct sender *s, enum sender_action action, const char *what,
 {
 	static unsigned (*const actions[])(struct message *, const struct choice *) = {
 	    [SENDER_DROP] = drop, [SENDER_RETRY] = retry, [SENDER_HOLD] = hold, [SENDER_RELEASE] = release};
-	struct choice c = {what, strcmp(what, "all") == 0};
+	char *ascii = address_to_ascii(slice_of(what)); /* as addresses are kept */
+	struct choice c = {ascii, strcmp(what, "all") == 0};
 	struct strlist ids = {NULL, 0};
 	struct message *m, *next;
 	struct lane *l;
@@ -209,6 +211,7 @@ void sender_act(struct sender *s, enum sender_action action, const char *what,
 	done(arg, n, &ids,
 	     n == 0 && !c.all ? "no waiting message has this id or address (ofmctl queue lists what waits)" : NULL);
 	strlist_free(&ids);
+	free(ascii);
 	if (n > 0 && (action == SENDER_RETRY || action == SENDER_RELEASE))
 		sender_run(s, false, NULL, NULL, NULL);
 }

@@ -1,6 +1,8 @@
 /* Bounces and warnings: what people and programs read in them. */
 #include "send/dsn.h"
 
+#include "mail/rewrite.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -117,6 +119,56 @@ static void many_recipients(void **state)
 	buf_free(&b);
 }
 
+/* A raw subject is read as what the message says it is. */
+static void subject_in_the_charset_of_the_message(void **state)
+{
+	static const struct dsn_recipient v[] = {{"a@x.example", "", 550, "550 no", false}};
+	struct dsn d = make(v, 1);
+	struct buf b, ascii;
+
+	(void)state;
+	d.original = slice_of("Subject: Gr\xfc\xdf"
+	                      "e\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\r\n");
+	buf_init(&b, 1 << 20);
+	buf_init(&ascii, 200);
+	dsn_format(&b, &d);
+	rewrite_add_field(&ascii, "Subject",
+	                  "Not delivered: Gr\xc3\xbc\xc3\x9f"
+	                  "e");
+	has(&b, buf_str(&ascii));
+	buf_free(&ascii);
+	buf_free(&b);
+}
+
+/* RFC 5322 2.1.1. What the sender wrote stays as it is. */
+static void no_line_is_too_long(void **state)
+{
+	static char address[2400], reply[5000];
+	const struct dsn_recipient v[] = {{address, "5.1.1", 550, reply, false}};
+	struct dsn d = make(v, 1);
+	struct buf b;
+
+	(void)state;
+	memset(address, 'a', sizeof address - 1);
+	memcpy(address + 2000, "@x.example", 11);
+	for (int spaces = 0; spaces < 2; spaces++) {
+		for (size_t i = 0; i + 1 < sizeof reply; i++)
+			reply[i] = spaces && i % 7 == 6 ? ' ' : 'r';
+		d.to = d.relay = d.hostname = d.id = address;
+		buf_init(&b, 1 << 20);
+		dsn_format(&b, &d);
+		lines_end_in_crlf(&b);
+		size_t start = 0;
+		for (size_t i = 0; i < b.n; i++) {
+			if (b.p[i] != '\n')
+				continue;
+			assert_true(i - 1 - start <= 998);
+			start = i + 1;
+		}
+		buf_free(&b);
+	}
+}
+
 /* No header, no end of line, no subject: still a report. */
 static void odd_originals(void **state)
 {
@@ -138,8 +190,12 @@ static void odd_originals(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(bounce), cmocka_unit_test(warning_in_russian),
-	                                   cmocka_unit_test(many_recipients), cmocka_unit_test(odd_originals)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(bounce),
+	                                   cmocka_unit_test(warning_in_russian),
+	                                   cmocka_unit_test(many_recipients),
+	                                   cmocka_unit_test(subject_in_the_charset_of_the_message),
+	                                   cmocka_unit_test(no_line_is_too_long),
+	                                   cmocka_unit_test(odd_originals)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

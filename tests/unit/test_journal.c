@@ -101,6 +101,33 @@ static struct seen ask(struct store *s, struct journal_query q, struct journal_p
 	return seen;
 }
 
+static bool see_subject(void *arg, const struct journal_fate *f)
+{
+	snprintf(arg, 40, "%s", f->subject);
+	return true;
+}
+
+/* Raw text is read as what the message says it is. */
+static void test_charset_of_the_message(void **state)
+{
+	struct store *s = store_new(path);
+	struct journal_note *n = accepted("a", "anna@firm.example", "x@far.example",
+	                                  "Gr\xfc\xdf"
+	                                  "e");
+	struct journal_query q = {.user = NULL};
+	struct journal_page p;
+	char subject[40] = "";
+	struct err e = {0, ""};
+
+	(void)state;
+	journal_note_set(n, JOURNAL_CHARSET, "iso-8859-1");
+	write_one(s, n);
+	assert_int_equal(journal_query(store_conn(s, &e), &q, see_subject, subject, &p, &e), 0);
+	assert_string_equal(subject, "Gr\xc3\xbc\xc3\x9f"
+	                             "e");
+	store_free(&s);
+}
+
 static void test_queries(void **state)
 {
 	struct store *s = store_new(path);
@@ -485,6 +512,7 @@ static void test_without_a_journal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_charset_of_the_message, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_queries, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_fate, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_follow, setup, teardown),

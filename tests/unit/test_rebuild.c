@@ -106,6 +106,50 @@ static void what_was_collected_is_known_again(void **state)
 	config_unref(&c);
 }
 
+/* What we put in front is not counted: a server that lists another size has other mail. */
+static void what_stands_in_front_is_not_counted(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t size;
+	} table[] = {
+	    {"\r\nALARM zone 3\r\n", 14},
+	    {"\r\n ALARM zone 3\r\n", 15},
+	    {"\r\nA: b\r\n\r\nx\r\n", 13}, /* this empty line is the provider's */
+	    {"X-Ofmsrv-Unsorted: no rule\r\nA: b\r\n\r\n", 8},
+	    {"X-Ofmsrv-Unsorted: no rule\r\n\r\nALARM\r\n", 7},
+	    {"A: b\r\n\r\nbody\r\n", 14},
+	};
+	struct world *w = *state;
+	struct config *c = config_from_text(accounts);
+	struct rebuilt out;
+	struct err e = {0, ""};
+	char uidl[20];
+
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		char *text =
+		    xasprintf("Received: from pop.one.example by gate with POP3 (account one, uidl u%zu); Mon\r\n%s", i,
+		              table[i].text);
+		accept_to(w, text, NULL, "anna", NULL);
+		free(text);
+	}
+	settle(w, NULL);
+	close_world(w);
+	assert_int_equal(lose_database(w), 0);
+	assert_int_equal(begin(w, c, true, &out, &e), 0);
+	struct ledger_records r = known(w, "pop.one.example", "u-one");
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		snprintf(uidl, sizeof uidl, "u%zu", i);
+		const struct ledger_record *rec = ledger_find(&r, slice_of(uidl));
+		assert_non_null(rec);
+		if (rec->size != table[i].size)
+			fail_msg("%zu: %u octets", i, (unsigned)rec->size);
+	}
+	ledger_records_free(&r);
+	start_world(w);
+	config_unref(&c);
+}
+
 static struct outqueue_message *seen;
 
 static void on_message(void *arg, struct outqueue_message *m)
@@ -246,9 +290,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_faults, teardown_faults)
 	const struct CMUnitTest tests[] = {
-	    T(what_was_collected_is_known_again),
-	    T(the_outqueue_comes_back_held),
-	    T(an_old_copy_is_as_good_as_none),
+	    T(what_was_collected_is_known_again),     T(what_stands_in_front_is_not_counted),
+	    T(the_outqueue_comes_back_held),          T(an_old_copy_is_as_good_as_none),
 	    T(a_rebuilding_that_fails_is_done_again),
 	};
 
