@@ -66,8 +66,9 @@ struct session {
 	uint64_t storing_bytes, total, done;
 	bool *kept; /* of each pick: stored in this session */
 	bool no_room;
-	bool unstored; /* something retrieved is not stored: no QUIT, which some servers take for a receipt */
-	bool lasts;    /* the others are here: now those that come last */
+	const char *unable; /* where that is so: why nothing can be stored */
+	bool unstored;      /* something retrieved is not stored: no QUIT, which some servers take for a receipt */
+	bool lasts;         /* the others are here: now those that come last */
 	bool came_through, heads_came; /* some message did; some header */
 	size_t refused_at;             /* behind the message whose refusal was the last reply; 0 = it was none */
 	bool blameless;                /* no message is to blame for the end */

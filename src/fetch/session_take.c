@@ -10,6 +10,7 @@
 #include "route/report.h"
 #include "route/submission.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,9 @@
 /* What may be stored and not yet committed before we stop listening. */
 enum { STORING_MOST = 256, STORING_BYTES = 4 * 1024 * 1024, ROOM_SPARE = 16 * 1024 * 1024 };
 enum { BODY_SURE = 64 * 1024 * 1024, AVOID_MOST = 100 };
+
+static const char NO_ROOM[] = "no room on this machine's disk";
+static const char DISK_FAILS[] = "this machine's disk fails: mail cannot be written";
 
 static void mind_backlog(struct session *s)
 {
@@ -49,10 +53,13 @@ static size_t window(const struct session *s)
 	return s->lasts ? 1 : POP3_WINDOW;
 }
 
-static void out_of_room(struct session *s)
+/* Nothing can be stored now. */
+static void stop_asking(struct session *s, const char *why)
 {
+	if (!s->no_room)
+		s->unable = why;
 	s->no_room = true;
-	session_note(s, SESSION_LATER, "no room on this machine's disk");
+	session_note(s, SESSION_LATER, why);
 	pop3_client_forget_queued(s->client);
 }
 
@@ -78,7 +85,7 @@ static void ask_for_more(struct session *s)
 
 		if (!delivery_has_room(s->setup.deps->delivery, size + s->storing_bytes)) {
 			if (!delivery_has_room(s->setup.deps->delivery, s->storing_bytes + ROOM_SPARE)) {
-				out_of_room(s);
+				stop_asking(s, NO_ROOM);
 				return;
 			}
 			leave_too_large(s, &s->picks.v[i]);
@@ -110,7 +117,7 @@ void session_collect(struct session *s)
 	if (s->unstored || (s->no_room && pop3_client_outstanding(s->client) > 0)) {
 		/* What is under way would only be thrown away. What was stored is deleted next time. */
 		s->blameless = true;
-		session_end(s, SESSION_LATER, "no room on this machine's disk");
+		session_end(s, SESSION_LATER, s->unable);
 		return;
 	}
 	if (pop3_client_outstanding(s->client) + pop3_client_queued(s->client) == 0 && s->storing == 0)
@@ -146,7 +153,7 @@ static void on_stored(void *arg, enum acceptance_result r)
 	} else if (r == ACCEPT_NO_SPACE || r == ACCEPT_DISK_ERROR) {
 		s->unstored = true;
 		if (s->phase != PHASE_ENDED)
-			out_of_room(s);
+			stop_asking(s, r == ACCEPT_NO_SPACE ? NO_ROOM : DISK_FAILS);
 	} else {
 		s->blameless = true;
 		session_end(s, SESSION_LATER, "the database may have lost a message: it is fetched again");
@@ -339,9 +346,10 @@ static void take(struct session *s, size_t i)
 
 	s->gather = NULL;
 	if (gather_failed(g)) {
+		bool full = gather_error(g) == ENOSPC || gather_error(g) == EDQUOT;
 		gather_free(&g);
 		s->unstored = true;
-		out_of_room(s);
+		stop_asking(s, full ? NO_ROOM : DISK_FAILS);
 		return;
 	}
 	switch (picks_retrieved(&s->picks, i, gather_head(g))) {

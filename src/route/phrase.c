@@ -91,6 +91,7 @@ static const struct {
      "сервер посылает больше, чем заголовок большого письма"},
     {"message * (* KiB) does not fit on this machine's disk", "письмо * (* КиБ) не помещается на диске шлюза"},
     {"no room on this machine's disk", "на диске шлюза нет места"},
+    {"this machine's disk fails: mail cannot be written", "диск шлюза отказывает: письма не записываются"},
     {"no room for a report to postmaster", "нет места для отчёта"},
     {"the database may have lost a message: it is fetched again", "база могла потерять письмо: оно будет взято снова"},
     {"the database failed", "сбой базы данных"},

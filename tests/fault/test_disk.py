@@ -196,6 +196,26 @@ def test_large_message_meets_an_io_error(shimmed):
     assert sorted(g.subjects("boris")) == ["after", "large"]
 
 
+def test_large_collected_message_meets_an_io_error(shimmed, provider):
+    """Told as the disk's own error; the session ends without QUIT, and the message is collected later."""
+    g, s = shimmed
+    large = message("large", body=b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 40000)
+    g.reload({"account info": account(provider)})
+    g.send("anna@office.lan", ["anna@office.lan"], message("before"))
+    g.wait_box("anna", 1)
+    provider.fill({"u1": large})
+    s.fail_from_now(errno.EIO, shim.mask("create"))  # its file in the spool; the database is open
+    g.ctl("sync", "--wait")
+    assert len(provider.messages) == 1 and not provider.deleted
+    assert "disk fails" in g.log() and "no room on this" not in g.log()
+    assert "Input/output error" in g.log()
+    assert "Input/output error" in g.ctl("health").stdout
+    s.calm()
+    g.sync()
+    g.wait_box("anna", 2)
+    assert g.subjects("anna") == ["before", "large"] and not provider.messages
+
+
 def test_a_folder_that_cannot_be_made_while_ports_are_open_does_not_end_the_start(shimmed):
     g, s = shimmed
     g.stop()
