@@ -26,6 +26,7 @@ struct pop3_client {
 	struct buf out;
 	struct buf line; /* an unfinished line */
 	enum reading state;
+	bool bare_lf;    /* the last status line ended so */
 	unsigned blanks; /* since the last reply */
 	size_t listed;   /* bytes of this listing */
 	struct dot_decoder dot;
@@ -244,12 +245,18 @@ static int go_on(struct pop3_client *c, struct err *e)
 	return 0;
 }
 
+static bool ends_in_crlf(struct slice line)
+{
+	return line.n >= 2 && line.p[line.n - 2] == '\r';
+}
+
 static int take_status(struct pop3_client *c, struct slice line, struct err *e)
 {
 	if (slice_trim(line).n == 0)
 		return ++c->blanks <= POP3_BLANK_MAX ? 0
 		                                     : err_set(e, 0, "the server sends empty lines instead of a reply");
 	c->blanks = 0;
+	c->bare_lf = !ends_in_crlf(line);
 	if (c->sent == 0)
 		return err_set(e, 0, "the server speaks without being asked");
 	if (slice_starts_nocase(line, "+OK"))
@@ -281,7 +288,8 @@ static int take_line(struct pop3_client *c, struct slice line, struct err *e)
 {
 	if (c->state == IN_STATUS)
 		return take_status(c, line, e);
-	if (slice_is(line, ".\r\n")) {
+	/* A dot with blanks behind it is no other line of a listing; it ends as the lines before it do. */
+	if (slice_is(slice_trim(line), ".") && (c->bare_lf || ends_in_crlf(line))) {
 		complete(c);
 		return 0;
 	}

@@ -122,6 +122,21 @@ def test_uidl_names_what_list_never_shows(gateway, provider):
     assert g.subjects("anna") == ["in"] and p.mail == {} and g.box("postmaster") == []
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\r\n", " \r\n", "\t\r\n"], ids=["LF", "CR CR LF", "space", "TAB"])
+def test_listings_whose_lines_end_otherwise(gateway, provider, end):
+    p = provider([message("one"), message("two")])
+
+    def reply(v, arg, n):
+        def odd(s):
+            rows = ["TOP", "UIDL"] if v == "CAPA" else [f"{i} {u if v == 'UIDL' else size}" for i, u, size in s.rows()]
+            s.send(end.join(["+OK", *rows, ".", ""]).encode())
+        return odd if v in ("CAPA", "UIDL", "LIST") and p.said("PASS") else None
+    p.reply = reply
+    g = gateway({"account one": account(p, timeout="3s")})
+    g.sync()
+    assert g.subjects("anna") == ["one", "two"] and p.mail == {}
+
+
 def test_empty_lines_and_tabs(gateway, provider):
     p = provider([message(f"m{n}") for n in range(3)])
 
