@@ -169,7 +169,7 @@ static void log_outcome(const struct message *m, size_t i, const struct smtp_res
 	    [SMTP_PENDING] = "send.untried",   [SMTP_ACCEPTED] = "send.untried", [SMTP_DELIVERED] = "send.delivered",
 	    [SMTP_DEFERRED] = "send.deferred", [SMTP_REFUSED] = "send.refused",  [SMTP_SPLIT] = "send.split",
 	    [SMTP_SLOWED] = "send.slowed",     [SMTP_LOGIN] = "send.barred",     [SMTP_UNTRIED] = "send.untried",
-	    [SMTP_UNKNOWN] = "send.unknown"};
+	    [SMTP_DOUBTFUL] = "send.deferred", [SMTP_UNKNOWN] = "send.unknown"};
 	enum log_level level = r->fate == SMTP_DELIVERED ? LOG_INFO : LOG_WARNING;
 
 	if (r->fate == SMTP_UNTRIED || r->fate == SMTP_SPLIT || r->fate == SMTP_SLOWED)
@@ -184,7 +184,7 @@ static void settle(struct message *m, size_t i, const struct smtp_result *r, boo
 	    [SMTP_PENDING] = still_wanted, [SMTP_ACCEPTED] = still_wanted, [SMTP_DELIVERED] = delivered,
 	    [SMTP_DEFERRED] = deferred,    [SMTP_REFUSED] = refused,       [SMTP_SPLIT] = still_wanted,
 	    [SMTP_SLOWED] = still_wanted,  [SMTP_LOGIN] = barred,          [SMTP_UNTRIED] = still_wanted,
-	    [SMTP_UNKNOWN] = deferred,
+	    [SMTP_DOUBTFUL] = deferred,    [SMTP_UNKNOWN] = deferred,
 	};
 	struct target *t = &m->t[i];
 

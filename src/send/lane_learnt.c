@@ -128,23 +128,49 @@ void lane_slow(struct lane *l, unsigned turn, const char *reply)
 	lane_learn(l, LEARNT_RATE, pace_found(&l->pace));
 }
 
+static void become(struct smtp_transaction *t, enum smtp_fate from, enum smtp_fate to)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->results[i].fate == from)
+			t->results[i].fate = to;
+}
+
+/* "Busy" is a limit where the relay took mail a moment ago and other mail waits, or its pace is kept to already. A
+ * message refused for good in words about a limit was refused by it where the relay takes mail at all. */
+static bool is_limit(const struct lane *l, const struct message *m, const struct smtp_transaction *t)
+{
+	bool alone = l->nwork == 0 && (l->pace.found_us == 0 || m->slowed_at == l->taken);
+
+	if (reply_of(t, SMTP_DOUBTFUL)[0] == '5')
+		return l->taken_ms > 0;
+	return !alone && l->taken_ms > 0 && clock_mono_ms() - l->taken_ms < SENDER_RECENT_MS;
+}
+
+static void judge_doubtful(struct lane *l, const struct message *m, struct smtp_transaction *t)
+{
+	bool permanent = reply_of(t, SMTP_DOUBTFUL)[0] == '5';
+
+	become(t, SMTP_DOUBTFUL, is_limit(l, m, t) ? SMTP_SLOWED : permanent ? SMTP_REFUSED : SMTP_DEFERRED);
+}
+
 /* A limit that meets the same message again and again, while the relay takes others, is that message's: its sender's,
- * say. Then it waits alone. */
+ * say. Then it waits alone, or is refused for good where the whole message was. */
 static void hear_limit(struct lane *l, struct message *m, struct smtp_transaction *t)
 {
+	bool for_good = t->priv.sent && t->priv.accepted > 0 && reply_of(t, SMTP_SLOWED)[0] == '5';
+	bool left_alone = l->nwork == 0 && m->slowed_at == l->taken && (m->slowed > 0 || for_good);
+
 	if (m->slowed_at > 0 && l->taken > m->slowed_at)
 		m->slowed++;
 	m->slowed_at = l->taken;
 	char *sender = xstrdup(m->q->entry.sender);
 	free(l->limit_sender);
 	l->limit_sender = sender;
-	if (m->slowed < SLOWED_MAX) {
+	if (m->slowed < SLOWED_MAX && !left_alone) {
 		lane_slow(l, t->turn, reply_of(t, SMTP_SLOWED));
 		return;
 	}
-	for (size_t i = 0; i < t->n; i++)
-		if (t->results[i].fate == SMTP_SLOWED)
-			t->results[i].fate = SMTP_DEFERRED;
+	become(t, SMTP_SLOWED, for_good ? SMTP_REFUSED : SMTP_DEFERRED);
 }
 
 /* Refused for want of a log-in, before anything worked in this connection: that may be the relay's state. Where the
@@ -155,9 +181,7 @@ static void hear_login(struct lane *l, struct message *m, struct smtp_transactio
 
 	m->barred_at = l->taken;
 	if (others_pass) {
-		for (size_t i = 0; i < t->n; i++)
-			if (t->results[i].fate == SMTP_LOGIN)
-				t->results[i].fate = SMTP_REFUSED;
+		become(t, SMTP_LOGIN, SMTP_REFUSED);
 		return;
 	}
 	free(l->login_reply);
@@ -177,6 +201,8 @@ bool lane_heard(struct lane *l, struct message *m, struct smtp_transaction *t)
 	m->by_data = t->by_data;
 	if (count(t, SMTP_LOGIN) > 0)
 		hear_login(l, m, t);
+	if (count(t, SMTP_DOUBTFUL) > 0)
+		judge_doubtful(l, m, t);
 	if (count(t, SMTP_SLOWED) > 0)
 		hear_limit(l, m, t);
 	bool said = delivered + count(t, SMTP_DEFERRED) + count(t, SMTP_REFUSED) > 0;
@@ -227,7 +253,7 @@ void lane_note_loss(struct lane *l, size_t ended, size_t unfinished, const struc
 		if (l->breaks >= BREAKS_MAX)
 			lane_learn(l, LEARNT_NO_PIPELINING, 1);
 	}
-	if (ended == 0 || (unfinished == 0 && !spent) || topic == SMTP_TOPIC_CONNECTIONS)
+	if (ended == 0 || (unfinished == 0 && !spent) || topic == SMTP_TOPIC_CONNECTIONS || topic == SMTP_TOPIC_RATE)
 		return;
 	/* So many messages were taken, then no more: said so, or seen twice. */
 	size_t known = lane_messages(l);

@@ -109,11 +109,12 @@ bool relay_conn_let_go(struct relay_conn *c, const struct message *m)
 /* Whether the message that the connection was lost at is to wait for it. A 421 after some work is a server that wants a
  * new connection, up to a bound; with nothing done the message may be what it cannot stand, unless it says otherwise.
  */
-static bool blames(const struct relay_conn *c, struct message *m)
+static bool blames(const struct relay_conn *c, struct message *m, const struct smtp_transaction *t)
 {
 	enum smtp_topic topic = smtp_client_topic(c->client);
 
-	if (c->lane->s->stopping || smtp_client_lied_chunking(c->client) || topic == SMTP_TOPIC_PIPELINING)
+	if (c->lane->s->stopping || smtp_client_lied_chunking(c->client) || topic == SMTP_TOPIC_PIPELINING ||
+	    t->most > 0)
 		return false;
 	if (c->answered > 0)
 		return ++m->dismissals >= (smtp_client_dismissed(c->client) ? SENDER_DISMISSALS : SENDER_BREAKS);
@@ -260,7 +261,7 @@ static void finished(void *arg, struct smtp_transaction *t)
 	struct lane *l = c->lane;
 	struct message *m = t->owner;
 	/* The first of those under way is the one that it was lost at. */
-	bool blame = c->losing && smtp_client_unfinished(c->client) == 0 && blames(c, m);
+	bool blame = c->losing && smtp_client_unfinished(c->client) == 0 && blames(c, m, t);
 
 	if (c->now.t == t) {
 		source_close(&c->now.src);

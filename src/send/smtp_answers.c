@@ -40,14 +40,14 @@ static enum smtp_fate refusal(struct smtp_client *c, const struct smtp_expect *x
 		c->login_refused = true;
 		return SMTP_LOGIN;
 	case SMTP_TOPIC_RATE:
-		if (permanent && x->kind == EXPECT_FINAL)
-			break;
-		return SMTP_SLOWED;
+		return permanent && x->kind == EXPECT_FINAL ? SMTP_DOUBTFUL : SMTP_SLOWED;
+	case SMTP_TOPIC_BUSY:
+		return x->kind == EXPECT_RCPT ? SMTP_DEFERRED : SMTP_DOUBTFUL;
 	case SMTP_TOPIC_MESSAGES:
 	case SMTP_TOPIC_CONNECTIONS:
-		if (permanent && x->kind == EXPECT_FINAL)
-			break;
-		return c->answered ? spend(c, topic, r) : SMTP_SLOWED;
+		if (c->answered)
+			return spend(c, topic, r);
+		return permanent && x->kind == EXPECT_FINAL ? SMTP_DOUBTFUL : SMTP_SLOWED;
 	case SMTP_TOPIC_PIPELINING:
 		if (!smtp_client_lock_step(c))
 			return spend(c, topic, r);
@@ -278,9 +278,11 @@ static const struct {
 };
 
 /* 421 ends the connection, whatever it answers (RFC 5321 3.8): neither that nor what stands behind it was taken. */
-static void dismiss(struct smtp_client *c, const struct smtp_reply *r)
+static void dismiss(struct smtp_client *c, const struct smtp_expect *x, const struct smtp_reply *r)
 {
 	c->dismissed = c->untaken = true;
+	if (x != NULL && x->kind == EXPECT_RCPT && smtp_transaction_too_many(x->t, r))
+		x->t->most = x->t->priv.accepted;
 	fail_shown(c, r);
 }
 
@@ -289,7 +291,7 @@ void smtp_client_take_reply(struct smtp_client *c, const struct smtp_reply *r)
 	if (c->n == 0) {
 		/* Some say 421 unasked before they close. */
 		if (r->code == 421)
-			dismiss(c, r);
+			dismiss(c, NULL, r);
 		else
 			smtp_client_fail(c, "the relay sent a reply to no command");
 		return;
@@ -298,7 +300,7 @@ void smtp_client_take_reply(struct smtp_client *c, const struct smtp_reply *r)
 	c->head = (c->head + 1) % c->cap;
 	c->n--;
 	if (r->code == 421 && x.kind != EXPECT_QUIT) {
-		dismiss(c, r);
+		dismiss(c, &x, r);
 		return;
 	}
 	if (strchr(handlers[x.kind].classes, '0' + r->code / 100) == NULL) {

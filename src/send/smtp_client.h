@@ -30,6 +30,7 @@ enum smtp_fate {
 	SMTP_REFUSED,  /* refused for good (5xx) */
 	SMTP_SPLIT,    /* too many recipients in one transaction: again, at once, in another */
 	SMTP_SLOWED,   /* refused for the relay's rate limit: again, as soon as the pace allows */
+	SMTP_DOUBTFUL, /* refused, by the relay's limit or for this message's sake: the owner judges */
 	SMTP_LOGIN,    /* MAIL was refused for want of a log-in, and nothing has worked in this connection yet */
 	SMTP_UNTRIED,  /* cannot have been delivered: the connection ended first, or is spent, or BDAT was refused */
 	SMTP_UNKNOWN   /* the connection ended between the last byte of the message and its reply */

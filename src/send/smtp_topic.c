@@ -16,9 +16,10 @@ static bool has(const char *text, const char *const *words)
 /* A limit on what comes within some time. */
 static bool speaks_of_time(const char *t)
 {
-	static const char *const words[] = {"per second", "per minute", "per hour",     "per day",
-	                                    "hourly",     "daily",      "/hour",        "/minute",
-	                                    "in an hour", "a second",   "messages/sec", NULL};
+	static const char *const words[] = {
+	    "per second", "per minute", "per hour", "per day",      "hourly",    "daily",       "/hour",
+	    "/minute",    "in an hour", "a second", "messages/sec", "this hour", "this minute", "per-hour",
+	    "per-minute", "per-day",    "24 hours", "/day",         "/min",      "/sec",        NULL};
 
 	return has(t, words);
 }
@@ -29,6 +30,13 @@ static bool speaks_of_limit(const char *t)
 	                                    "limit",    "maximum",  "quota",    NULL};
 
 	return has(t, words);
+}
+
+static bool speaks_of_number(const char *t)
+{
+	static const char *const words[] = {"max ", "max. ", "at most", "more than", "allowed", NULL};
+
+	return speaks_of_limit(t) || has(t, words);
 }
 
 static bool is_letter(char c)
@@ -64,6 +72,8 @@ static bool speaks_of_rate(const char *t)
 	                                    "too many requests",
 	                                    "too many recipients from",
 	                                    "too fast",
+	                                    "so fast",
+	                                    "frequency",
 	                                    "slow down",
 	                                    "unexpected volume",
 	                                    "message volume",
@@ -75,8 +85,8 @@ static bool speaks_of_rate(const char *t)
 /* How fast one mailbox receives is no limit of the relay for us. */
 static bool speaks_of_receiving(const char *t)
 {
-	static const char *const words[] = {"receiving", "recipient has",     "recipient's",
-	                                    "mailbox",   "you are trying to", NULL};
+	static const char *const words[] = {"receiving",         "recipient has", "recipient's", "mailbox",
+	                                    "you are trying to", "inbox",         NULL};
 
 	return has(t, words);
 }
@@ -85,7 +95,7 @@ static bool speaks_of_recipients(const char *t)
 {
 	static const char *const who[] = {"recipient", "rcpt", NULL};
 
-	return has(t, who) && speaks_of_limit(t) && !speaks_of_time(t) && strstr(t, "recipients from") == NULL &&
+	return has(t, who) && speaks_of_number(t) && !speaks_of_time(t) && strstr(t, "recipients from") == NULL &&
 	       !has_rate(t);
 }
 
@@ -170,14 +180,30 @@ static bool ends_in(const char *status, const char *rest)
 	return status[0] != '\0' && strcmp(status + 1, rest) == 0;
 }
 
+static bool is_of_address(const struct smtp_reply *r)
+{
+	const char *rest = r->status + (r->status[0] != '\0');
+
+	return strncmp(rest, ".1.", 3) == 0 || strncmp(rest, ".2.", 3) == 0;
+}
+
 static bool is_rate(const struct smtp_reply *r, const char *t)
 {
-	bool address = strncmp(r->status + (r->status[0] != '\0'), ".1.", 3) == 0 ||
-	               strncmp(r->status + (r->status[0] != '\0'), ".2.", 3) == 0;
-
 	if (ends_in(r->status, ".7.28"))
 		return true;
-	return !address && speaks_of_rate(t) && !speaks_of_receiving(t);
+	return !is_of_address(r) && speaks_of_rate(t) && !speaks_of_receiving(t);
+}
+
+/* For now, and neither for this address (X.1, X.2) nor, as with 421, with the end of the connection. */
+static bool is_busy(const struct smtp_reply *r, const char *t)
+{
+	static const char *const words[] = {
+	    "server busy",    "server is busy", "server too busy", "server is too busy",  "system busy",
+	    "system is busy", "too busy",       "overload",        "insufficient system", NULL};
+
+	if (r->code / 100 != 4 || r->code == 421 || is_of_address(r) || speaks_of_receiving(t))
+		return false;
+	return ends_in(r->status, ".3.1") || ends_in(r->status, ".3.2") || ends_in(r->status, ".4.5") || has(t, words);
 }
 
 static enum smtp_topic by_words(const struct smtp_reply *r, const char *t)
@@ -199,6 +225,8 @@ static enum smtp_topic by_words(const struct smtp_reply *r, const char *t)
 		return SMTP_TOPIC_CHUNKING;
 	if (speaks_of_hello(t))
 		return SMTP_TOPIC_HELLO;
+	if (is_busy(r, t))
+		return SMTP_TOPIC_BUSY;
 	return SMTP_TOPIC_COMMAND;
 }
 

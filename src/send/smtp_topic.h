@@ -9,6 +9,7 @@ enum smtp_topic {
 	SMTP_TOPIC_COMMAND,     /* what was asked: this sender, recipient or message */
 	SMTP_TOPIC_LOGIN,       /* 530, 534, 535, 538: a log-in is required, or a better one */
 	SMTP_TOPIC_RATE,        /* too much mail in too short a time */
+	SMTP_TOPIC_BUSY,        /* 4xx: busy or out of room; that may be a limit, or about this message */
 	SMTP_TOPIC_RECIPIENTS,  /* too many recipients in one transaction */
 	SMTP_TOPIC_MESSAGES,    /* too many messages in one connection */
 	SMTP_TOPIC_CONNECTIONS, /* too many connections at once */

@@ -57,6 +57,22 @@ def test_messages_in_a_connection(gateway, liar, offers, text):
     assert g.box("anna") == [] and g.box("postmaster") == []
 
 
+@pytest.mark.parametrize("most", [1, 11])
+def test_messages_in_a_connection_refused_for_good_at_their_end(gateway, liar, most):
+    seen = {}
+
+    def reply(verb, arg, c):
+        if verb == "MAIL":
+            seen[c] = seen.get(c, 0) + 1
+        return "550 5.7.1 too many messages in one connection" if verb == "." and seen[c] > most else None
+    r = liar(reply, CHUNKS)
+    g = gateway(to(r.port, connections=1))
+    fill(g, MANY)
+    g.sync()
+    all_once(r, MANY)
+    assert g.box("anna") == []
+
+
 def test_messages_in_a_connection_are_remembered(gateway, liar):
     r = liar(Counting(5), CHUNKS)
     g = gateway(to(r.port, connections=1))
@@ -121,7 +137,8 @@ def test_one_message_at_which_it_always_says_421_waits_alone(gateway, liar):
 
 
 TOO_MANY = ["550 5.5.3 Too many recipients", "452 4.5.3 too many recipients", "552 too many recipients",
-            "554 5.7.1 Maximum number of recipients exceeded", "451 too many recipients in this message"]
+            "554 5.7.1 Maximum number of recipients exceeded", "451 too many recipients in this message",
+            "421 4.5.3 Too many recipients", "550 5.7.0 at most 20 recipients per message"]
 
 
 @pytest.mark.parametrize("text", TOO_MANY)
@@ -192,12 +209,14 @@ class Limited:
 
 RATES = {"MAIL": "454 Throttling failure: Maximum sending rate exceeded.", ".": "451 4.7.1 Rate limit exceeded, slow down",
          "RCPT": "450 4.7.1 Error: too much mail from 127.0.0.1"}
+DOUBTFUL = [("MAIL", "452 4.3.1 Insufficient system resources"), ("DATA", "451 4.7.500 Server busy, try again later"),
+            (".", "550 5.7.1 Daily quota exceeded"), (".", "421 4.7.0 too many messages")]
 
 
-@pytest.mark.parametrize("verb", RATES)
-def test_a_rate_slows_all_and_delays_none_to_its_retry(gateway, liar, verb):
-    limit = Limited(14, 1, RATES[verb], verb)
-    r = liar(limit, CHUNKS)
+@pytest.mark.parametrize("verb,text", [*RATES.items(), *DOUBTFUL])
+def test_a_rate_slows_all_and_delays_none_to_its_retry(gateway, liar, verb, text):
+    limit = Limited(14, 1, text, verb)
+    r = liar(limit, CHUNKS if verb != "DATA" else ("PIPELINING",))
     g = gateway(to(r.port))
     fill(g, 200)
     began = time.monotonic()
@@ -206,8 +225,37 @@ def test_a_rate_slows_all_and_delays_none_to_its_retry(gateway, liar, verb):
     all_once(r, 200)
     g.wait_queue(0)
     assert limit.refused < 200
-    assert 200 < learnt(g)["rate"] < 1500
-    assert "send.deferred" not in g.log()
+    found = learnt(g)
+    assert found.keys() == {"rate"} and 200 < found["rate"] < 1500
+    assert "send.deferred" not in g.log() and g.box("anna") == []
+
+
+@pytest.mark.parametrize("verb,text", [("MAIL", "452 4.3.1 Insufficient system storage"), (".", "451 4.3.2 system is busy"),
+                                       (".", "554 5.7.1 too many messages like this one"),
+                                       ("RCPT", "450 too many messages for this person")])
+def test_words_of_a_limit_that_mean_one_message_alone(gateway, liar, verb, text):
+    """All others go, it is tried a few times more, and then it waits or is refused."""
+    mine = {}
+
+    def reply(v, arg, c):
+        if v == "MAIL":
+            mine[c] = "boris" in arg
+        return text if v == verb and mine[c] else None
+    r = liar(reply, CHUNKS)
+    g = gateway(to(r.port, connections=1))
+    for n in range(20):
+        mail(g, f"r{n}@far.example")
+        if n == 4:
+            mail(g, "his@far.example", sender="boris@office.lan")
+    g.wait_queue(21)
+    sync(g)
+    all_once(r, 20)
+    if text[0] == "5":
+        g.wait_box("boris")
+        g.wait_queue(0)
+    else:
+        assert states(g) == {"his@far.example": "waiting"} and g.box("boris") == []
+    assert g.box("anna") == [] and g.box("postmaster") == []
 
 
 def test_the_limit_of_one_sender_is_not_that_of_the_others(gateway, liar):

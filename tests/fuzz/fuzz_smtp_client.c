@@ -32,7 +32,8 @@ static void finished(void *arg, struct smtp_transaction *t)
 		check(res->fate != SMTP_REFUSED || (res->code / 100 == 5 && res->code != 503));
 		check(res->fate != SMTP_DEFERRED || res->code >= 400);
 		check(res->fate != SMTP_SPLIT || (res->code >= 400 && t->n > 1));
-		check(res->fate != SMTP_SLOWED || (res->code >= 400 && res->code != 421));
+		check((res->fate != SMTP_SLOWED && res->fate != SMTP_DOUBTFUL) ||
+		      (res->code >= 400 && res->code != 421));
 		check(res->fate != SMTP_LOGIN || res->code == 530 || res->code == 534 || res->code == 535 ||
 		      res->code == 538);
 		/* A reply that is about the connection settles nobody. */

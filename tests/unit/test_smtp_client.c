@@ -23,7 +23,7 @@ struct rig {
 static void finished(void *arg, struct smtp_transaction *t)
 {
 	static const char letters[] =
-	    "paDdRS~LUN"; /* by fate: pending accepted Delivered deferred Refused Split slowed Login Untried uNknown */
+	    "paDdRS~?LUN"; /* by fate: pending accepted Delivered deferred Refused Split slowed doubtful Login Untried uNknown */
 	struct rig *r = arg;
 	size_t n = strlen(r->ended);
 
@@ -376,7 +376,10 @@ static void limits(void **state)
 	    {"rate at RCPT", "250 m\r\n450 4.7.1 Error: too much mail from you\r\n554 none\r\n", "~ ", false},
 	    {"rate at the message", "250 m\r\n250 a\r\n451 4.7.1 Rate limit exceeded\r\n", "~ ", false},
 	    {"permanent rate at MAIL", "550 5.7.1 Sending rate exceeded\r\n503 a\r\n503 b\r\n", "~ ", false},
-	    {"a message about rates", "250 m\r\n250 a\r\n554 5.7.1 too many emails like this\r\n", "R ", false},
+	    {"a message about rates", "250 m\r\n250 a\r\n554 5.7.1 too many emails like this\r\n", "? ", false},
+	    {"busy at MAIL", "452 4.3.1 Insufficient system storage\r\n503 a\r\n503 b\r\n", "? ", false},
+	    {"busy at RCPT", "250 m\r\n452 4.3.1 Insufficient system storage\r\n554 none\r\n", "d ", false},
+	    {"busy at the message", "250 m\r\n250 a\r\n451 4.7.500 Server busy\r\n", "? ", false},
 	    {"a mailbox that gets much",
 	     "250 m\r\n450 4.2.1 The user you are trying to contact is receiving mail at a rate "
 	     "that prevents delivery\r\n554 none\r\n",
