@@ -203,8 +203,9 @@ static bool means_bdat(const struct smtp_client *c, const struct smtp_transactio
 {
 	enum smtp_topic topic = smtp_topic_of(r);
 
-	if (!t->priv.chunked || t->priv.accepted == 0 || r->code / 100 != 5 || topic == SMTP_TOPIC_LOGIN ||
-	    topic == SMTP_TOPIC_RECIPIENTS)
+	if (!t->priv.chunked || t->priv.accepted == 0 || r->code / 100 != 5)
+		return false;
+	if (topic != SMTP_TOPIC_COMMAND && topic != SMTP_TOPIC_CHUNKING && topic != SMTP_TOPIC_PIPELINING)
 		return false;
 	return !c->chunking_works || topic == SMTP_TOPIC_CHUNKING || (r->code >= 500 && r->code <= 504) ||
 	       r->code == 521 || r->code == 552 || r->code == 555;
