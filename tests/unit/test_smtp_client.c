@@ -22,8 +22,8 @@ struct rig {
 
 static void finished(void *arg, struct smtp_transaction *t)
 {
-	static const char letters[] =
-	    "paDdRS~?LUN"; /* by fate: pending accepted Delivered deferred Refused Split slowed doubtful Login Untried uNknown */
+	static const char letters[] = "paDdRS~?LUN"; /* by fate: pending accepted Delivered deferred Refused Split
+	                                                slowed doubtful Login … uNknown */
 	struct rig *r = arg;
 	size_t n = strlen(r->ended);
 
