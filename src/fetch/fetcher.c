@@ -151,6 +151,7 @@ static void configure_account(struct fetcher *f, const struct config_account *c,
 	a->stopped_until = 0; /* a reload is a new chance */
 	strlist_free(&a->avoid);
 	a->titling = false;
+	a->sizes = (struct session_sizes){0};
 	outside_memory_unref(&a->memory);
 	if (c->every == 0)
 		a->due = 0;

@@ -54,6 +54,7 @@ struct account { /* one [account …], across reloads: either idle, or waiting f
 	bool patient;     /* replies take long there: silence is no sign of broken pipelining */
 	/* what is known of the server */
 	struct strlist avoid;
+	struct session_sizes sizes;    /* whether its listing tells the messages' sizes */
 	bool titling;                  /* asking a large message's header broke a session: not again */
 	struct outside_memory *memory; /* lasts for one collection: its second look is greeted as an acquaintance */
 	char *aged_from;               /* where the look for aged records goes on; NULL: at the beginning */

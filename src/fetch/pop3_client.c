@@ -182,6 +182,17 @@ void pop3_client_queue(struct pop3_client *c, const struct pop3_command *cmd, co
 	pump(c);
 }
 
+void pop3_client_queue_first(struct pop3_client *c, const struct pop3_command *cmd)
+{
+	if (c->sent + c->queued == c->cap)
+		grow(c);
+	for (size_t i = c->sent + c->queued; i > c->sent; i--)
+		*at(c, i) = *at(c, i - 1);
+	*at(c, c->sent) = (struct waiting){*cmd, NULL, false};
+	c->queued++;
+	pump(c);
+}
+
 void pop3_client_set_pipelining(struct pop3_client *c, bool on)
 {
 	c->pipelining = on;
@@ -372,6 +383,11 @@ size_t pop3_client_outstanding(const struct pop3_client *c)
 size_t pop3_client_queued(const struct pop3_client *c)
 {
 	return c->queued;
+}
+
+const struct pop3_command *pop3_client_oldest(const struct pop3_client *c)
+{
+	return c->sent > 0 ? &at(c, 0)->cmd : NULL;
 }
 
 bool pop3_client_awaits_reply(const struct pop3_client *c)

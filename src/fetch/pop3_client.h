@@ -54,6 +54,8 @@ void pop3_client_free(struct pop3_client **c);
 void pop3_client_set_pipelining(struct pop3_client *c, bool on);
 /* argument: of USER, PASS and AUTH, copied and wiped once sent; else NULL. It must hold no CR and LF (aborts). */
 void pop3_client_queue(struct pop3_client *c, const struct pop3_command *cmd, const char *argument);
+/* The same for one without an argument, before all that were not sent yet. */
+void pop3_client_queue_first(struct pop3_client *c, const struct pop3_command *cmd);
 /* Forgets commands that were not sent yet. */
 void pop3_client_forget_queued(struct pop3_client *c);
 /* Bytes to send; the caller empties it. */
@@ -65,6 +67,8 @@ void pop3_client_halt(struct pop3_client *c);
 /* Commands sent and not yet answered in full; commands waiting to be sent. */
 size_t pop3_client_outstanding(const struct pop3_client *c);
 size_t pop3_client_queued(const struct pop3_client *c);
+/* The command whose reply comes next or is coming; NULL without one. */
+const struct pop3_command *pop3_client_oldest(const struct pop3_client *c);
 /* Whether a reply is due of which nothing has come yet. */
 bool pop3_client_awaits_reply(const struct pop3_client *c);
 /* Whether the command whose reply is due travelled together with others: should it never come, pipelining may be why.

@@ -184,6 +184,7 @@ static void begin_session(struct account *a)
 	    .clock = &f->clock,
 	    .avoid = &a->avoid,
 	    .titling = &a->titling,
+	    .sizes = &a->sizes,
 	    .tried = &a->tried,
 	    .memory = a->memory,
 	    .aged_from = &a->aged_from,

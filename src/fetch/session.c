@@ -80,6 +80,7 @@ static void destroy(struct session *s)
 	loop_timer_free(&s->deadline);
 	loop_timer_free(&s->drip);
 	gather_free(&s->gather);
+	session_doubts_free(s);
 	picks_free(&s->picks);
 	listing_free(&s->listing);
 	facts_free(&s->facts);
@@ -203,16 +204,28 @@ void session_flush(struct session *s)
 	outside_set_timeout(s->line, s->patience_ms);
 }
 
-void session_queue(struct session *s, enum pop3_verb v, size_t pick, uint64_t expect)
+static struct pop3_command command(const struct session *s, enum pop3_verb v, size_t pick, uint64_t expect)
 {
-	struct pop3_command cmd = {
+	return (struct pop3_command){
 	    .verb = v,
 	    .number = v == POP3_TOP || v == POP3_RETR || v == POP3_DELE ? s->picks.v[pick].number : 0,
 	    .tag = pick,
 	    .expect = expect,
 	};
+}
+
+void session_queue(struct session *s, enum pop3_verb v, size_t pick, uint64_t expect)
+{
+	struct pop3_command cmd = command(s, v, pick, expect);
 
 	pop3_client_queue(s->client, &cmd, NULL);
+}
+
+void session_queue_first(struct session *s, enum pop3_verb v, size_t pick, uint64_t expect)
+{
+	struct pop3_command cmd = command(s, v, pick, expect);
+
+	pop3_client_queue_first(s->client, &cmd);
 }
 
 static int64_t drip_ms(const struct session *s)

@@ -62,6 +62,12 @@ struct session_result {
 /* How long the server may say nothing where a reply to pipelined commands is due, before pipelining is blamed. */
 enum { SESSION_BLAME_MS = 10000 };
 
+/* What was seen of a server's sizes where messages came shorter than listed. */
+struct session_sizes {
+	bool cuts;      /* some second answer was longer: the sizes tell the truth */
+	unsigned equal; /* second answers that were as short as the first */
+};
+
 struct session_setup { /* all borrowed; account belongs to rules->config */
 	const struct fetcher_deps *deps;
 	struct fetch_rules *rules;
@@ -74,8 +80,9 @@ struct session_setup { /* all borrowed; account belongs to rules->config */
 	struct strlist
 	    *tried;      /* names of messages that broke a session of this collection; may grow; outlives the session */
 	bool may_follow; /* another session of this collection may follow */
-	bool *titling;   /* a large message's header was asked for and never came; outlives the session */
-	char **aged_from; /* where the look for aged records goes on; NULL at first; outlives the session */
+	struct session_sizes *sizes; /* may change; outlives the session */
+	bool *titling;               /* a large message's header was asked for and never came; outlives the session */
+	char **aged_from;            /* where the look for aged records goes on; NULL at first; outlives the session */
 	struct outside_memory *memory; /* of the looks at this mailbox before, under these settings; NULL = none */
 	void (*entered)(void *arg);    /* the server has let it in */
 	void (*progress)(void *arg, const char *state, uint64_t done, uint64_t total, uint64_t bytes);

@@ -102,10 +102,10 @@ static void blame(struct session *s, size_t i, bool by_head, bool by_dele)
 /* The oldest of those that were asked for: replies come in order. */
 static size_t oldest_asked(const struct session *s)
 {
-	for (size_t i = 0; i < s->picks.n; i++)
-		if (s->picks.v[i].asked)
-			return i;
-	return s->picks.n;
+	const struct pop3_command *cmd = pop3_client_oldest(s->client);
+	bool numbered = cmd != NULL && (cmd->verb == POP3_TOP || cmd->verb == POP3_RETR || cmd->verb == POP3_DELE);
+
+	return numbered && s->picks.v[cmd->tag].asked ? cmd->tag : s->picks.n;
 }
 
 /* Whom a broken session is blamed on: a server that hangs up behind a refusal does so for what it refused. */

@@ -26,6 +26,15 @@ enum session_phase {
 
 struct password_wait; /* a password_command under way, which the session may leave behind */
 
+/* Messages that came shorter than listed, and are not decided yet (session_short.c). */
+struct doubts {
+	struct held *v; /* of each pick; NULL: there never was one */
+	size_t n;       /* held now */
+	size_t asked;   /* of these, asked for once more to learn whether the server's sizes are true */
+	size_t *parked; /* [from, nparked): wait for what is learnt */
+	size_t nparked, from;
+};
+
 struct session {
 	struct session_setup setup;
 	struct fetch_rules *rules;
@@ -61,6 +70,8 @@ struct session {
 	size_t looking;  /* TOPs under way */
 	struct buf head; /* of the TOP under way */
 	uint64_t got;    /* bytes of the body under way */
+	uint64_t lines;  /* its lines */
+	struct doubts doubts;
 	struct gather *gather;
 	size_t storing, refused;
 	uint64_t storing_bytes, total, done;
@@ -94,6 +105,8 @@ void session_progress(struct session *s);
 void session_flush(struct session *s); /* commands that wait go out */
 void session_step(struct session *s);  /* goes on with whatever the events made possible */
 void session_queue(struct session *s, enum pop3_verb v, size_t pick, uint64_t expect);
+/* Before all that waits to be sent. */
+void session_queue_first(struct session *s, enum pop3_verb v, size_t pick, uint64_t expect);
 struct outside *session_open_line(struct session *s, const struct outside_target *t);
 void session_forget_password(struct session *s); /* nobody waits for password_command any more */
 
@@ -118,6 +131,14 @@ void session_kept(struct session *s, size_t i);
 /* Replies are missing or out of place: what was stored in this session may stand under another message's name. Headers
  * are compared before anything is deleted by its record. */
 void session_doubt(struct session *s);
+/* ---- session_short.c: messages that come shorter than listed ---- */
+/* Message i has come. True: *g was taken over, since it is plainly too short and is asked for once more; false: *g is
+ * what to store. */
+bool session_holds_short(struct session *s, size_t i, struct gather **g);
+/* A message that was held and is to be stored as it came, now that more is known; NULL: none. The caller's. */
+struct gather *session_next_undoubted(struct session *s, size_t *i);
+void session_refuses_again(struct session *s, size_t i); /* RETR was refused: what was held of it is dropped */
+void session_doubts_free(struct session *s);
 /* ---- session_hard.c: messages that are not handed out ---- */
 void session_blame(struct session *s); /* the connection is lost: by which message? */
 void session_on_refused(struct session *s, size_t pick, struct slice text);

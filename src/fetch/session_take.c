@@ -120,8 +120,15 @@ void session_collect(struct session *s)
 		session_end(s, SESSION_LATER, s->unable);
 		return;
 	}
-	if (pop3_client_outstanding(s->client) + pop3_client_queued(s->client) == 0 && s->storing == 0)
-		session_mark(s, PHASE_DELETING);
+	if (pop3_client_outstanding(s->client) + pop3_client_queued(s->client) > 0 || s->storing > 0)
+		return;
+	if (s->doubts.n > 0) {
+		/* Retrieved and not stored: no QUIT either. */
+		s->blameless = true;
+		session_end(s, SESSION_STOPPED, "stopped");
+		return;
+	}
+	session_mark(s, PHASE_DELETING);
 }
 
 /* ---- storing ---- */
@@ -280,11 +287,38 @@ static void store(struct session *s, size_t i, struct gather *g)
 
 /* ---- receiving ---- */
 
+/* A message that is here in full. */
+static void keep(struct session *s, size_t i, struct gather *g)
+{
+	switch (picks_retrieved(&s->picks, i, gather_head(g))) {
+	case PICKED_STORE:
+		store(s, i, g);
+		return;
+	case PICKED_DELETE:
+	case PICKED_LEAVE:
+		s->done++;
+		gather_free(&g);
+		return;
+	case PICKED_HOLD:
+		gather_free(&g);
+		session_end(s, SESSION_HELD, "the server gives known messages new names in each session");
+	}
+}
+
+static void keep_undoubted(struct session *s)
+{
+	struct gather *g;
+	size_t i;
+
+	while (s->phase != PHASE_ENDED && (g = session_next_undoubted(s, &i)) != NULL)
+		keep(s, i, g);
+}
+
 void session_on_retr(struct session *s, const struct pop3_command *cmd, bool ok, struct slice text)
 {
 	struct buf why;
 
-	s->got = 0;
+	s->got = s->lines = 0;
 	gather_free(&s->gather);
 	if (ok) {
 		s->gather = gather_new(s->setup.deps->delivery);
@@ -292,12 +326,14 @@ void session_on_retr(struct session *s, const struct pop3_command *cmd, bool ok,
 		return;
 	}
 	s->refused++;
+	session_refuses_again(s, cmd->tag);
 	session_on_refused(s, cmd->tag, text);
 	buf_init(&why, 1024);
 	buf_printf(&why, "the server refuses to hand out message %u: ", (unsigned)cmd->number);
 	text_escape(&why, text, 300);
 	session_note(s, SESSION_LATER, buf_str(&why));
 	buf_free(&why);
+	keep_undoubted(s);
 }
 
 /* What a message may grow to: servers count roughly, but five gigabytes for a listed kilobyte are an attack. */
@@ -325,6 +361,15 @@ static void cut(struct session *s, const struct pick *k)
 	buf_free(&why);
 }
 
+static uint64_t lines_of(struct slice run)
+{
+	uint64_t n = 0;
+
+	for (size_t lf; (lf = slice_find(run, '\n')) < run.n; n++)
+		run = slice_sub(run, lf + 1, run.n);
+	return n;
+}
+
 void session_on_body(struct session *s, const struct pop3_command *cmd, struct slice run)
 {
 	const struct pick *k = &s->picks.v[cmd->tag];
@@ -336,8 +381,10 @@ void session_on_body(struct session *s, const struct pop3_command *cmd, struct s
 	s->got += run.n;
 	if (s->got > body_limit(s, k))
 		cut(s, k);
-	else
+	else {
+		s->lines += lines_of(run);
 		gather_add(s->gather, run);
+	}
 }
 
 static void take(struct session *s, size_t i)
@@ -352,19 +399,9 @@ static void take(struct session *s, size_t i)
 		stop_asking(s, full ? NO_ROOM : DISK_FAILS);
 		return;
 	}
-	switch (picks_retrieved(&s->picks, i, gather_head(g))) {
-	case PICKED_STORE:
-		store(s, i, g);
-		return;
-	case PICKED_DELETE:
-	case PICKED_LEAVE:
-		s->done++;
-		gather_free(&g);
-		return;
-	case PICKED_HOLD:
-		gather_free(&g);
-		session_end(s, SESSION_HELD, "the server gives known messages new names in each session");
-	}
+	if (!session_holds_short(s, i, &g))
+		keep(s, i, g);
+	keep_undoubted(s);
 }
 
 void session_on_body_end(struct session *s, const struct pop3_command *cmd)

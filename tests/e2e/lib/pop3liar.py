@@ -38,6 +38,7 @@ class Provider(threads.Server):
         self.login_caps = login_caps
         self.listing = None          # [(number, UIDL, size)] instead of the truth
         self.shown = lambda uidl: uidl
+        self.counted = len           # message -> the size that LIST says
         self.list_most = None        # so many at a time
         self.cut_at, self.cut_from, self.polite = None, None, False
         self.byte_every = 0
@@ -275,7 +276,7 @@ class Session:
     def rows(self):
         if self.p.listing is not None:
             return self.p.listing
-        return [(n, self.p.shown(u), len(self.p.mail[u])) for n, u in enumerate(self.numbers, 1) if u not in self.gone]
+        return [(n, self.p.shown(u), self.p.counted(self.p.mail[u])) for n, u in enumerate(self.numbers, 1) if u not in self.gone]
 
     def do_stat(self, verb, arg):
         rows = self.rows()

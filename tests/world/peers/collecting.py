@@ -150,7 +150,7 @@ def _under_tls(keep):
 
 def test_cut_at_eight_places_it_still_arrives_once(gateway, peer, line, security, keep):
     """More mail comes before each cut, since what was cut may be made up for in the same sync."""
-    user, sent = peer.fresh(), corpus.messages(HOW_MANY, peer.WITHOUT + peer.CUT_WITHOUT)
+    user, sent = peer.fresh(), corpus.messages(HOW_MANY, peer.WITHOUT)
     w = line(peer.ports[security], peer.EDIT)
     g = gateway(account(peer, user, w.port, security, keep=keep))
     eighth = -(-HOW_MANY // 8)

@@ -41,7 +41,6 @@ class Provider:
     EDIT = None     # what the wire changes of its words, in plain text
     SHORT = False   # under TLS, half of the tests that cut connections are enough
     WITHOUT = ()  # kinds of mail that it does not take, or does not give back as they were
-    CUT_WITHOUT = ()  # further ones, once its connections are cut
 
     def __init__(self, ca):
         self.room = room.Room(self.NAME)
@@ -125,7 +124,6 @@ class _Mbox(Provider):
 class Mailutils(_Mbox):
     NAME = "mailutils"
     ADDED = (b"X-UIDL", b"X-IMAPbase", b"X-UID", b"Status")
-    CUT_WITHOUT = ("from lines",)  # the first RETR behind a TOP of such a message gives its header alone
 
     def stored(self, raw):
         return crlf(lf(raw))  # it takes the quotes of lines that begin with From off again
