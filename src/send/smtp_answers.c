@@ -48,6 +48,11 @@ static enum smtp_fate refusal(struct smtp_client *c, const struct smtp_expect *x
 		if (c->answered)
 			return spend(c, topic, r);
 		return permanent && x->kind == EXPECT_FINAL ? SMTP_DOUBTFUL : SMTP_SLOWED;
+	case SMTP_TOPIC_RECIPIENTS:
+		/* MAIL has none: OpenSMTPD says "Too many recipients: Too many messages sent" of the connection. */
+		if (x->kind == EXPECT_MAIL && c->answered)
+			return spend(c, SMTP_TOPIC_MESSAGES, r);
+		break;
 	case SMTP_TOPIC_PIPELINING:
 		if (!smtp_client_lock_step(c))
 			return spend(c, topic, r);

@@ -43,7 +43,8 @@ class Counting:
 
 
 @pytest.mark.parametrize("text", ["421 4.7.0 too many messages in this connection", "421 4.4.2 bye",
-                                  "452 4.7.0 too many messages in this session"])
+                                  "452 4.7.0 too many messages in this session",
+                                  "452 4.5.3 Too many recipients: Too many messages sent"])
 @pytest.mark.parametrize("offers", OFFERS.values(), ids=OFFERS)
 def test_messages_in_a_connection(gateway, liar, offers, text):
     r = liar(Counting(10, text), offers)
