@@ -138,9 +138,9 @@ bool smtp_transaction_check(struct smtp_transaction *t, const struct smtp_caps *
 		else if (!fit(t->recipients[i]))
 			settle_local(t, i, SMTP_REFUSED, "553 5.1.3 The address cannot be sent by SMTP");
 		else if (!caps->smtputf8 && (!is_ascii(t->sender) || !is_ascii(t->recipients[i])))
-			settle_local(
-			    t, i, SMTP_REFUSED,
-			    "553 5.6.7 The relay takes no addresses beyond ASCII (it does not offer SMTPUTF8)");
+			settle_local(t, i, SMTP_REFUSED,
+			             "553 5.6.7 The address cannot be sent by SMTP: the relay takes none beyond ASCII "
+			             "(no SMTPUTF8)");
 		else if (caps->size_max > 0 && t->size > caps->size_max)
 			settle_local(t, i, SMTP_REFUSED, "552 5.3.4 The message is larger than the relay takes");
 		else

@@ -28,6 +28,7 @@ struct smtp_core {
 	enum smtp_state state;
 	unsigned char errors, login_failures;
 	bool extended, logged_in;
+	bool utf8;                /* MAIL said SMTPUTF8 */
 	bool seen_line, lf_lines; /* how this client ends its lines */
 	bool skipping;            /* inside a line that is too long */
 	uint32_t skipped;

@@ -36,6 +36,26 @@ static void refuse_params(struct smtp_core *c, enum param_result why)
 	smtp_core_fault(c, why == PARAM_SYNTAX ? "501 5.5.4 malformed parameter" : "555 5.5.4 unknown parameter");
 }
 
+static bool is_ascii(const struct address *a)
+{
+	for (const char *s = a->local; *s != '\0'; s++)
+		if ((unsigned char)*s >= 0x80)
+			return false;
+	for (const char *s = a->domain; *s != '\0'; s++)
+		if ((unsigned char)*s >= 0x80)
+			return false;
+	return true;
+}
+
+/* RFC 6531 3.4: such an address may only be given where MAIL said SMTPUTF8. */
+static bool needs_smtputf8(struct smtp_core *c, const struct address *a, bool said)
+{
+	if (said || is_ascii(a))
+		return false;
+	smtp_core_fault(c, "553 5.6.7 an address beyond ASCII needs SMTPUTF8 at MAIL");
+	return true;
+}
+
 static void mail_parsed(struct smtp_core *c, const struct address *from, struct slice text)
 {
 	struct smtp_options o;
@@ -47,6 +67,9 @@ static void mail_parsed(struct smtp_core *c, const struct address *from, struct 
 		refuse_params(c, r);
 		return;
 	}
+	if (needs_smtputf8(c, from, p.utf8))
+		return;
+	c->utf8 = p.utf8;
 	struct smtp_mail m = {*from, p.has_size, p.size, p.eight_bit, p.utf8};
 	const char *refusal = c->hooks->mail(c->arg, &m);
 	if (refusal == NULL)
@@ -81,6 +104,8 @@ static void rcpt_parsed(struct smtp_core *c, const struct address *to, struct sl
 		refuse_params(c, r);
 		return;
 	}
+	if (needs_smtputf8(c, to, c->utf8))
+		return;
 	const char *refusal = c->hooks->rcpt(c->arg, to);
 	if (refusal == NULL)
 		smtp_core_set_state(c, SMTP_RCPTED);

@@ -90,7 +90,7 @@ def test_domains_travel_in_ascii(gateway, liar, offers):
 def test_an_address_goes_where_it_can(gateway, liar):
     r = liar(offers=WITH)
     g = gateway(to(r.port))
-    send(g, ["борис@far.example", "x@far.example"], letter(), params="")  # as Postfix: nobody has to declare what is plain
+    send(g, ["борис@far.example", "x@far.example"], letter())
     g.sync()
     [mail] = r.verbs("MAIL")
     assert mail.endswith(" SMTPUTF8")

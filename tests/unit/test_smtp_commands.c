@@ -98,7 +98,9 @@ static void parameters_are_strict(void **state)
 	    {"MAIL FROM:<\"\">@\r\n", "501"},
 	    {"MAIL FROM:\r\n", "501"},
 	    {"MAIL <a@b.c>\r\n", "501"},
-	    {"MAIL FROM:<\xd0\xb0@b.c>\r\n", "250"}, /* as Postfix: it is plain what is meant */
+	    {"MAIL FROM:<\xd0\xb0@b.c>\r\n", "553"}, /* RFC 6531 3.4 */
+	    {"MAIL FROM:<a@b.c>\r\nRCPT TO:<\xd0\xb0@b.c>\r\nRCPT TO:<a@\xd0\xb0.c>\r\n",
+	     "250 553 250"}, /* a domain has a form in ASCII */
 	    {"MAIL FROM:<\xd0\xb0@b.c> SMTPUTF8\r\nRCPT TO:<\xd0\xb0@\xd0\xb0.c>\r\n", "250 250"},
 	    {"MAIL FROM:<\xd0@b.c> SMTPUTF8\r\n", "553"},
 	    {"MAIL FROM:<a\xc2\x85@b.c> SMTPUTF8\r\n", "501"},

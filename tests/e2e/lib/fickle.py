@@ -70,7 +70,7 @@ def token(address):
 
 
 class _Session(liar._Session):
-    def _say(self, verb, arg, usual):
+    def _words(self, verb, arg, usual):
         r = self.liar
         struck = r.mood(verb)
         if struck in ("drop", "hang"):
@@ -80,8 +80,7 @@ class _Session(liar._Session):
                 r.free.wait(r.hang_s)
             raise EOFError
         if struck == "421":
-            self.s.sendall(b"421 4.3.2 closing\r\n")
-            raise EOFError
+            return "421 4.3.2 closing"
         if struck == "4xx" and verb in ("MAIL", "RCPT", "DATA", "."):
             usual = "451 4.3.0 not now"
         elif verb == "RCPT" and self.sender is not None:
@@ -91,8 +90,7 @@ class _Session(liar._Session):
         if verb == "." and usual[0] == "2":
             with r.lock:
                 r.taken.update(self.recipients)
-        self.s.sendall(usual.encode() + b"\r\n")
-        return usual[:1]
+        return usual
 
     def _verdict(self, address):
         k = kind(address)
