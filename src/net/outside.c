@@ -120,8 +120,6 @@ static void set_login(CURL *easy, const struct outside_target *t)
 		curl_easy_setopt(easy, CURLOPT_LOGIN_OPTIONS, t->login_options);
 }
 
-enum { SPARE_MS = 2000 }; /* our own clock is first, and looks whether the server can be reached */
-
 static void set_up(struct outside *o, const struct outside_target *t)
 {
 	CURL *easy = o->easy;
@@ -132,10 +130,8 @@ static void set_up(struct outside *o, const struct outside_target *t)
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a hung resolver thread is left behind, not waited for */
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-	                 (long)t->connect_timeout_ms + (t->reply_timeout_ms > 0 ? SPARE_MS : 0));
-	curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT,
-	                 (long)((t->connect_timeout_ms + t->reply_timeout_ms) / 1000 + 1));
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)t->connect_timeout_ms);
+	curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)(t->connect_timeout_ms / 1000 + 1));
 	curl_easy_setopt(easy, CURLOPT_PROXY, t->proxy != NULL ? t->proxy : ""); /* "": not the environment's */
 	curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* the proxy's words are not the server's */
@@ -156,7 +152,6 @@ static struct outside *outside_alloc(struct loop *l, const struct outside_target
 	o->protocol = t->protocol;
 	o->security = t->security;
 	o->connect_timeout_ms = t->connect_timeout_ms;
-	o->reply_timeout_ms = t->reply_timeout_ms;
 	o->memory = outside_memory_ref(t->memory);
 	buf_init(&o->transcript, OUTSIDE_TRANSCRIPT_MAX);
 	buf_init(&o->reply, OUTSIDE_REPLY_MAX);

@@ -36,9 +36,7 @@ struct outside_target { /* copied */
 	const char *bearer;          /* XOAUTH2/OAUTHBEARER token; "" = none */
 	const char *proxy;           /* "" = none */
 	const char *hello;           /* SMTP: name for EHLO */
-	int64_t
-	    connect_timeout_ms; /* until the line, TLS's where that comes first, is up; and for all where reply is 0 */
-	int64_t reply_timeout_ms; /* silence in greeting and log-in; 0 = no longer than connect_timeout_ms in all */
+	int64_t connect_timeout_ms;
 	struct outside_memory *memory; /* not copied but kept; NULL = none */
 };
 

@@ -37,8 +37,7 @@ struct outside {
 	struct outside_memory *memory;
 	struct loop_timer *curl_timer, *deadline;
 	LIST_HEAD(, outside_watch) watches;
-	int64_t connect_timeout_ms, reply_timeout_ms;
-	int64_t begun_ms, heard_ms; /* monotonic: begun; the newest line */
+	int64_t connect_timeout_ms;
 	enum outside_protocol protocol;
 	enum outside_security security;
 	char *ca_file;         /* what the certificate is verified against; NULL: it is not */

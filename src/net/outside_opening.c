@@ -1,6 +1,5 @@
 /* Opening a connection, on the opener's thread. */
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "net/outside_internal.h"
 #include "net/outside_text.h"
 #include "net/trust.h"
@@ -16,8 +15,6 @@ struct outside_watch {
 	struct event *ev;
 	curl_socket_t fd;
 };
-
-enum { ALL_REPLIES = 3 }; /* the whole log-in takes no longer than so many silences */
 
 void outside_wrong(struct outside *o, enum outside_failure f, const char *text)
 {
@@ -153,39 +150,13 @@ static int set_curl_timer(CURLM *multi, long ms, void *arg)
 	return 0;
 }
 
-/* The server can be reached: TCP, and TLS where that comes first. */
-static bool is_up(struct outside *o)
-{
-	curl_off_t tcp = 0, tls = 0;
-
-	curl_easy_getinfo(o->easy, CURLINFO_CONNECT_TIME_T, &tcp);
-	curl_easy_getinfo(o->easy, CURLINFO_APPCONNECT_TIME_T, &tls);
-	return o->heard > 0 || (o->security == OUTSIDE_TLS ? tls > 0 : tcp > 0);
-}
-
-/* When a server that can be reached is given up: after a silence, or after many of them. */
-static int64_t patience(const struct outside *o)
-{
-	int64_t silence = o->heard_ms + o->reply_timeout_ms, all = o->begun_ms + ALL_REPLIES * o->reply_timeout_ms;
-
-	return silence < all ? silence : all;
-}
-
 static void on_deadline(void *arg)
 {
 	struct outside *o = arg;
 	char text[100];
-	int64_t left = o->reply_timeout_ms > 0 && is_up(o) ? patience(o) - clock_mono_ms() : 0;
 
-	if (left > 0) {
-		/* libcurl's own limit was for the connection: it divides that by the number of addresses. */
-		curl_easy_setopt(o->easy, CURLOPT_CONNECTTIMEOUT_MS,
-		                 (long)(o->connect_timeout_ms + (ALL_REPLIES + 1) * o->reply_timeout_ms));
-		loop_timer_set(o->deadline, left);
-		return;
-	}
 	snprintf(text, sizeof text, "no connection and log-in within %lld seconds",
-	         (long long)((clock_mono_ms() - o->begun_ms + 500) / 1000));
+	         (long long)(o->connect_timeout_ms / 1000));
 	outside_wrong(o, OUTSIDE_NETWORK, text);
 	hand_over(o);
 }
@@ -205,7 +176,6 @@ static size_t hear_line(char *p, size_t size, size_t n, void *arg)
 	if (first)
 		o->first_ok = friendly;
 	o->heard += size * n;
-	o->heard_ms = clock_mono_ms();
 	buf_clear(&o->reply);
 	buf_add_slice(&o->reply, slice_sub(line, 0, OUTSIDE_REPLY_MAX));
 	bool room = buf_add_slice(&o->transcript, line) && buf_add_char(&o->transcript, '\n');
@@ -260,7 +230,6 @@ void outside_begin(void *arg)
 
 	o->curl_timer = loop_timer_new(o->opener, on_curl_timer, o);
 	o->deadline = loop_timer_new(o->opener, on_deadline, o);
-	o->begun_ms = o->heard_ms = clock_mono_ms();
 	loop_timer_set(o->deadline, o->connect_timeout_ms);
 	loop_turn_ask(o->opener, &o->beginning, begin, o);
 }

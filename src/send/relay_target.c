@@ -44,8 +44,7 @@ struct outside_target relay_target(const struct config_relay *r, const struct co
 	                               .bearer = token ? secret : "",
 	                               .proxy = c->proxy,
 	                               .hello = c->hostname,
-	                               .connect_timeout_ms = SENDER_CONNECT_MS,
-	                               .reply_timeout_ms = SENDER_REPLY_MS};
+	                               .connect_timeout_ms = SENDER_CONNECT_MS};
 }
 
 enum mend_trouble relay_trouble(enum outside_failure f, const char *reply)

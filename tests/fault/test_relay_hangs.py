@@ -74,19 +74,18 @@ def others_go_on(g, good):
     assert time.monotonic() - start < 10 * gw.SLOWER
 
 
-def test_no_handshake_is_over_after_a_minute_and_slow_words_are_waited_for(gateway, liar, ca):
+def test_hang_before_the_log_in_is_over_after_a_minute(gateway, liar, ca):
     ended = threading.Event()
     try:
         g, good = house(gateway, liar, ca, ended, BEFORE)
         began = time.monotonic()
         others_go_on(g, good)
-        scratch.wait_for(lambda: "send.relay_failed" in g.log(), 90, g.log)
+        scratch.wait_for(lambda: g.log().count("send.relay_failed") >= len(BEFORE), 90, g.log)
         assert time.monotonic() - began > 30  # a slow relay is not given up early
         others_go_on(g, good)
-        assert g.log().count("send.relay_failed") == 1  # that of the handshake: the others have five minutes
         for m in g.json("queue", "list")["messages"]:
             [r] = g.json("queue", "show", m["id"])["message"]["recipients"]
-            assert r["state"] == "waiting"
+            assert r["state"] == "waiting" and r["last_reply"]
         assert all(g.box(f"u{n}") == [] for n in range(len(BEFORE)))
     finally:
         ended.set()

@@ -2,7 +2,6 @@
 #include "net/outside_text.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,7 +18,6 @@
 
 struct script {
 	const char *says[16];
-	unsigned wait_ms; /* before the first */
 	char heard[4096];
 	int listen_fd;
 	uint16_t port;
@@ -34,8 +32,6 @@ static void *serve(void *arg)
 	char line[1024];
 
 	setvbuf(f, NULL, _IONBF, 0);
-	signal(SIGPIPE, SIG_IGN);
-	usleep(s->wait_ms * 1000);
 	for (int i = 0; s->says[i] != NULL; i++) {
 		if (i > 0) {
 			if (fgets(line, sizeof line, f) == NULL)
@@ -270,34 +266,6 @@ static void test_hang_ends_at_the_deadline(void **state)
 	script_end(&s);
 }
 
-/* What can be reached may take its time, and what falls silent is given up. */
-static void test_slow_greeting(void **state)
-{
-	static const struct {
-		unsigned wait_ms;
-		int64_t reply_ms;
-		bool tls, ready;
-	} rows[] = {{1200, 3000, false, true}, {1200, 600, false, false}, {1200, 3000, true, false}};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct script s = {.says = {"+OK\r\n", "+OK\r\n.\r\n", NULL}, .wait_ms = rows[i].wait_ms};
-		struct owner w = {0};
-
-		script_start(&s);
-		struct outside_target t = target(s.port);
-		t.security = rows[i].tls ? OUTSIDE_TLS : OUTSIDE_PLAIN;
-		t.connect_timeout_ms = 200;
-		t.reply_timeout_ms = rows[i].reply_ms;
-		run(&w, &t);
-		assert_int_equal(w.ready, rows[i].ready);
-		if (w.failed)
-			assert_int_equal(w.failure, OUTSIDE_NETWORK);
-		finish(&w);
-		script_end(&s);
-	}
-}
-
 static void test_silence_ends_it(void **state)
 {
 	struct script s = {.says = {"+OK\r\n", "+OK\r\n.\r\n", NULL}};
@@ -343,7 +311,6 @@ int main(void)
 	    cmocka_unit_test(test_hands_over_a_live_connection),
 	    cmocka_unit_test(test_failures_are_told_apart),
 	    cmocka_unit_test(test_hang_ends_at_the_deadline),
-	    cmocka_unit_test(test_slow_greeting),
 	    cmocka_unit_test(test_silence_ends_it),
 	    cmocka_unit_test(test_endless_capabilities_are_bounded),
 	};
