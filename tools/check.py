@@ -20,6 +20,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 FILE_DEADLINE = 600
 SLOWER = 3  # sanitized programs may take so many times as long
 UNIT_DEADLINE = 180
+# Minutes long, so they begin first: the others fill the places beside them.
+LONGEST = {"test_relay_refuses", "test_powerloss", "test_relay_hangs", "test_send_limits", "test_fetch_hard", "test_provider_courier"}
 PASSED = re.compile(r"^\[  PASSED  \] (\d+) test", re.M)
 FAILED = re.compile(r"^\[  FAILED  \] (\d+) test", re.M)
 RAN = re.compile(r"^\[==========\] (?:.*: )?Running (\d+) test", re.M)
@@ -113,6 +115,7 @@ def jobs(build, env, scratch, words, folders):
         ("layers", ["tools/layers.py"]), ("sizes", ["tools/sizes.py"]), ("keys", ["tools/keys.py", "--printer", f"{build}/keys"]))
         if (ROOT / c[0]).exists()]
     files = [(e2e, p, env, scratch, words) for sub in folders for p in sorted((ROOT / "tests" / sub).glob("test_*.py"))]
+    files.sort(key=lambda f: f[1].stem not in LONGEST)
     return quick + gates, files
 
 
